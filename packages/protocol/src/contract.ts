@@ -1,0 +1,27 @@
+import { z } from 'zod'
+
+/** What a keyspace promises its readers. Durations are milliseconds. Time bounds ages; it never orders anything. */
+export const contractSchema = z.strictObject({
+  maxStalenessMs: z
+    .int()
+    .min(1)
+    .default(10_000)
+    .describe('A value is fresh only if it is known to have been current at most this long ago.'),
+  ttlMs: z.int().min(1).default(3_600_000).describe('How long a value may stay in Redis, in milliseconds.'),
+  negativeTtlMs: z
+    .int()
+    .min(0)
+    .default(60_000)
+    .describe('How long "there is no such row" may stay in Redis; 0 does not cache it.'),
+  retainStaleMs: z
+    .int()
+    .min(0)
+    .default(0)
+    .describe('How long an invalidated value is retained, to be served as stale; 0 removes it at once.'),
+  whenUnprovable: z
+    .enum(['serve-stale', 'fail'])
+    .default('fail')
+    .describe('What a read does when no value can be shown to be fresh: serve one and say so, or fail.'),
+})
+
+export type Contract = z.output<typeof contractSchema>

@@ -1,0 +1,94 @@
+/**
+ * Every error that an operator or an app can act on has a code in this table. The comment above a code is its
+ * runbook: what happened, what it means for the data, what to do. Whether trying again can help is a property of
+ * the code, never guessed from a message.
+ */
+const CODES = {
+  // ── configuration, at the edge ────────────────────────────────────────────────────────────────────────────
+  /** `tidemark.config.ts` has mistakes; all are listed. Nothing was started. Mend each and start again. */
+  CONFIG_INVALID: { retriable: false },
+  /** An environment variable is missing or malformed; all mistakes are listed. `--help` prints the table. */
+  SETTINGS_INVALID: { retriable: false },
+
+  // ── servers ───────────────────────────────────────────────────────────────────────────────────────────────
+  /** A server does not answer. Nothing is lost: positions stay where they are and the service tries again. */
+  SERVER_UNREACHABLE: { retriable: true },
+  /** The server refused the credentials or the role lacks a grant. Mend the URL or the grants. */
+  SERVER_REFUSED: { retriable: false },
+  /** A request was not answered within its deadline. Taken as failed; whatever it did is idempotent. */
+  DEADLINE_EXCEEDED: { retriable: true },
+
+  // ── Postgres as a source ──────────────────────────────────────────────────────────────────────────────────
+  /** `wal_level` is not `logical`. Set it in postgresql.conf and restart the server. */
+  WAL_LEVEL_NOT_LOGICAL: { retriable: false },
+  /** The source URL names a standby: snapshots there say nothing about visibility. Point it at the primary. */
+  SOURCE_IN_RECOVERY: { retriable: true },
+  /** A table or column that a keyspace names does not exist. Mend `tidemark.config.ts` or the schema. */
+  TABLE_MISMATCH: { retriable: false },
+  /** A key template needs a column that the table's replica identity does not carry: a DELETE could not be keyed. */
+  REPLICA_IDENTITY_INSUFFICIENT: { retriable: false },
+  /** A table that a keyspace needs is not in the publication. The message carries the `ALTER PUBLICATION`. */
+  PUBLICATION_INCOMPLETE: { retriable: false },
+  /** Another connection streams from the slot: a second publisher, or a dead one that the server still counts. */
+  SLOT_ACTIVE: { retriable: true },
+  /** The slot was lost or invalidated. The publisher re-creates it and opens a new epoch: every cached value is
+   * refilled once. Raise `max_slot_wal_keep_size` if the outage was one that you want to survive without. */
+  SLOT_LOST: { retriable: true },
+  /** The replication stream ended, went silent, or carried what cannot be parsed. It is opened again. */
+  STREAM_BROKEN: { retriable: true },
+  /** A change arrived that has no key: its table's shape no longer has a column that a template needs. */
+  RELATION_CHANGED: { retriable: false },
+
+  // ── Kafka ─────────────────────────────────────────────────────────────────────────────────────────────────
+  /** The topic has another number of partitions than the configuration: keys would land in the wrong one. */
+  TOPIC_MISMATCH: { retriable: false },
+  /** A Kafka record cannot be read as a Tidemark record. The worker treats it as a gap: the partition's cached
+   * values are refilled, nothing stale is served. Find what else writes to the topic. */
+  RECORD_MALFORMED: { retriable: false },
+  /** A record of a format that this build does not know. Upgrade the workers before the publisher. */
+  RECORD_FORMAT_UNKNOWN: { retriable: false },
+
+  // ── Redis ─────────────────────────────────────────────────────────────────────────────────────────────────
+  /** A cell or view in Redis cannot be read: something else writes under the key prefix. It is never served. */
+  CELL_MALFORMED: { retriable: false },
+
+  // ── the app's side ────────────────────────────────────────────────────────────────────────────────────────
+  /** `cache()` was asked for a keyspace that the configuration does not name. */
+  KEYSPACE_UNKNOWN: { retriable: false },
+  /** The parameters of a read do not fit the keyspace's key template. */
+  KEY_PARAMS_INVALID: { retriable: false },
+  /** The value could not be shown to be fresh, and the contract says `whenUnprovable: 'fail'`. */
+  UNPROVABLE: { retriable: true },
+  /** The app's `load` threw. The cause is its error; nothing was cached. */
+  LOAD_FAILED: { retriable: true },
+  /** The value cannot be serialised, or is larger than the limit. It was not cached. */
+  VALUE_UNCACHEABLE: { retriable: false },
+  /** A session token was forged, foreign, malformed or too old. It was not trusted. */
+  TOKEN_INVALID: { retriable: false },
+} as const
+
+export type ErrorCode = keyof typeof CODES
+
+/** An error with a code. `message` says what and where; `mend`, where there is one, how to mend it. */
+export class TidemarkError extends Error {
+  override readonly name = 'TidemarkError'
+  readonly code: ErrorCode
+  readonly mend: string | undefined
+
+  constructor(code: ErrorCode, message: string, options: { mend?: string; cause?: unknown } = {}) {
+    const text = options.mend === undefined ? message : `${message}. ${options.mend}`
+    super(`${code}: ${text}`, options.cause === undefined ? undefined : { cause: options.cause })
+    this.code = code
+    this.mend = options.mend
+  }
+
+  /** Whether the same call may succeed later without anybody mending anything. */
+  get retriable(): boolean {
+    return CODES[this.code].retriable
+  }
+}
+
+/** True when `error` is a TidemarkError, of the given code if one is given. */
+export function isTidemarkError(error: unknown, code?: ErrorCode): error is TidemarkError {
+  return error instanceof TidemarkError && (code === undefined || error.code === code)
+}

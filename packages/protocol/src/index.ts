@@ -1,0 +1,23 @@
+export { type Contract, contractSchema } from './contract.ts'
+export { type ErrorCode, isTidemarkError, TidemarkError } from './errors.ts'
+export { type KeyTemplate, type KeyValue, keyFor, MAX_KEY_BYTES, renderKey } from './key-template.ts'
+export { formatLsn, type Lsn, MAX_LSN, parseLsn, roundDownInPageHeader } from './lsn.ts'
+export { partitionOf } from './partition.ts'
+export {
+  after,
+  covers,
+  ENCODED_LENGTH,
+  epochOf,
+  isEncoded,
+  lsnOf,
+  maxPosition,
+  ORIGIN,
+  type Position,
+  parsePosition,
+  position,
+  satisfies,
+  type Version,
+  version,
+} from './position.ts'
+export { decodeRecord, type EncodedRecord, encodeRecord, RECORD_FORMAT, type TidemarkRecord } from './record.ts'
+export { defineSource, type Keyspace, keyspaceOf, type ParamsOf, type Source, type SourceConfig } from './source.ts'
