@@ -1,0 +1,54 @@
+import { isEncoded, type Position, TidemarkError } from '@tidemark/protocol'
+
+/** `[low, high]`: the value includes every commit to its key that `low` covers, and none that `high` does not. */
+export interface Label {
+  readonly low: Position
+  readonly high: Position
+}
+
+/** A value in Redis. `live` may be fresh; `stale` was invalidated and is retained to be served as such. */
+export interface Cell {
+  readonly state: 'live' | 'stale'
+  readonly label: Label
+  /** When it was loaded, ms since 1970 by the loader's clock; null for a load from a replica, which says nothing of age. */
+  readonly loadedAt: number | null
+  readonly payload: Buffer
+}
+
+const HEAD_BYTES = 64
+const LEASE_BYTES = 29
+const PLUS = 0x2b
+
+/**
+ * Decodes a cell: null when there is no value (absent, or only a lease). Throws CELL_MALFORMED on anything else.
+ * The layout, in bytes: 1 format; 1 state (`L`, `S`, `-`); 24 low; 24 high; 13 load time in ms, zeros when from a
+ * replica; 1 `+` when a lease is out; then 16 of its id and 13 of its end in ms; then the value.
+ */
+export function decodeCell(raw: Buffer | null): Cell | null {
+  if (raw === null) return null
+  const head = raw.toString('latin1', 0, HEAD_BYTES)
+  const state = head[1]
+  if (head.length < HEAD_BYTES || head[0] !== '1') throw malformed()
+  if (state === '-') return null
+  const low = head.slice(2, 26)
+  const high = head.slice(26, 50)
+  if ((state !== 'L' && state !== 'S') || !isEncoded(low) || !isEncoded(high)) throw malformed()
+  const loadedAt = Number(head.slice(50, 63))
+  return {
+    state: state === 'L' ? 'live' : 'stale',
+    label: { low: low as Position, high: high as Position },
+    loadedAt: loadedAt === 0 ? null : loadedAt,
+    payload: raw.subarray(raw[HEAD_BYTES - 1] === PLUS ? HEAD_BYTES + LEASE_BYTES : HEAD_BYTES),
+  }
+}
+
+/** A time in the 13 digits that a cell holds. */
+export function encodeTime(ms: number | null): string {
+  return String(Math.floor(ms ?? 0)).padStart(13, '0')
+}
+
+function malformed(): TidemarkError {
+  return new TidemarkError('CELL_MALFORMED', 'a cell in Redis is not of format 1', {
+    mend: 'Find what else writes under the key prefix',
+  })
+}

@@ -1,0 +1,225 @@
+import assert from 'node:assert/strict'
+import { type Position, parsePosition, type Version } from '@tidemark/protocol'
+import { type Cell, decodeCell, encodeTime, type Label } from './cell.ts'
+import type { PartitionKeys } from './keys.ts'
+import { type RedisClient, Script } from './script.ts'
+import { decodeOffset, decodeView, encodeOffset, type View } from './view.ts'
+
+/** An invalidation to apply. */
+export interface Invalidation {
+  readonly key: string
+  readonly version: Version
+  /** How long a value that it invalidates is retained as stale, in ms; 0 removes it. */
+  readonly retainStaleMs: number
+}
+
+/** Consecutive records of one partition. The start of an epoch may only be at a batch's beginning. */
+export interface Batch {
+  /** Offset of its first record, and the one after its last. */
+  readonly from: bigint
+  readonly next: bigint
+  readonly epochStart: Position | null
+  readonly floors: readonly { readonly keyspace: string; readonly position: Position }[]
+  readonly events: readonly Invalidation[]
+  /** The newest watermark in it and when it was current, ms since 1970. */
+  readonly watermark: { readonly position: Position; readonly beatMs: number } | null
+}
+
+/** What became of one event, by its letter in apply.lua's answer. */
+export type Outcome = 'removed' | 'retained' | 'kept' | 'absent' | 'old-epoch'
+
+export type ApplyResult =
+  | { readonly code: 'applied'; readonly outcomes: readonly Outcome[] }
+  | { readonly code: 'seek'; readonly offset: bigint }
+  | { readonly code: 'view-missing' }
+  | { readonly code: 'epoch-unannounced' }
+
+export type LeaseResult =
+  | { readonly code: 'granted'; readonly required: Position; readonly granted: Position }
+  | { readonly code: 'changed' }
+  | { readonly code: 'busy'; readonly ms: number }
+  | { readonly code: 'view-missing' }
+  | { readonly code: 'gap' }
+
+export type FillResult =
+  | { readonly code: 'stored' }
+  | { readonly code: 'stale'; readonly required: Position }
+  | { readonly code: 'older' | 'lease-lost' | 'view-missing' | 'gap' }
+
+/** Bounds of a partition's tombstones. */
+export interface TombstoneLimits {
+  /** Most keys in one of the four generations. */
+  readonly perGeneration: number
+  /** Longest time for which one generation is written to, in ms. */
+  readonly generationMs: number
+}
+
+export const DEFAULT_TOMBSTONE_LIMITS: TombstoneLimits = { perGeneration: 10_000, generationMs: 300_000 }
+
+const OUTCOMES: Readonly<Record<string, Outcome>> = {
+  r: 'removed',
+  s: 'retained',
+  k: 'kept',
+  a: 'absent',
+  o: 'old-epoch',
+}
+
+const APPLY = new Script('apply')
+const LEASE = new Script('lease-6')
+const FILL = new Script('fill-6')
+const RELEASE = new Script('release-1')
+const DECLARE_GAP = new Script('declare_gap-5')
+
+/** The view and cell of a key, as one command read them. */
+export interface Sight {
+  readonly view: View | null
+  readonly cell: Cell | null
+}
+
+/**
+ * One partition's cells and view in one region's Redis. Every rule is in the Lua commands, which see view and cell
+ * together; this class only turns their arguments and answers into types. A guard on the client's side would be
+ * checked against what Redis held a round trip ago.
+ */
+export class Guard {
+  readonly #redis: RedisClient
+  readonly #keys: PartitionKeys
+  readonly #partitionKeys: readonly string[]
+
+  constructor(redis: RedisClient, keys: PartitionKeys) {
+    this.#redis = redis
+    this.#keys = keys
+    this.#partitionKeys = [keys.view, ...keys.generations]
+  }
+
+  /** View and cell of a key, in one MGET. */
+  async look(key: string): Promise<Sight> {
+    const [view, cell] = await this.#redis.mgetBuffer(this.#keys.view, this.#keys.cell(key))
+    return { view: decodeView(view ?? null), cell: decodeCell(cell ?? null) }
+  }
+
+  async view(): Promise<View | null> {
+    const [view] = await this.#redis.mgetBuffer(this.#keys.view)
+    return decodeView(view ?? null)
+  }
+
+  async apply(batch: Batch, limits: TombstoneLimits): Promise<ApplyResult> {
+    assert(batch.next > batch.from, 'a batch holds at least one record')
+    const answer = await APPLY.run(
+      this.#redis,
+      [...this.#partitionKeys, ...batch.events.map((e) => this.#keys.cell(e.key))],
+      [
+        encodeOffset(batch.from),
+        encodeOffset(batch.next),
+        batch.epochStart ?? '',
+        batch.watermark?.position ?? '',
+        String(Math.floor(batch.watermark?.beatMs ?? 0)),
+        String(limits.perGeneration),
+        String(limits.generationMs),
+        String(batch.floors.length),
+        ...batch.floors.flatMap((f) => [f.keyspace, f.position]),
+        ...batch.events.flatMap((e) => [e.key, e.version, String(e.retainStaleMs)]),
+      ],
+    )
+    switch (answer[0]) {
+      case 'APPLIED':
+        return { code: 'applied', outcomes: Array.from(String(answer[1]), outcomeOf) }
+      case 'SEEK':
+        return { code: 'seek', offset: decodeOffset(String(answer[1])) }
+      case 'VIEW_MISSING':
+        return { code: 'view-missing' }
+      case 'EPOCH_UNANNOUNCED':
+        return { code: 'epoch-unannounced' }
+      default:
+        throw unexpected('apply', answer)
+    }
+  }
+
+  /** @param unusable where the label of the live value began that the caller could not use, if there was one */
+  async lease(key: string, keyspace: string, id: string, ms: number, unusable: Position | null): Promise<LeaseResult> {
+    const args = [key, keyspace, id, String(ms), unusable ?? '']
+    const answer = await LEASE.run(this.#redis, this.#keysWith(key), args)
+    switch (answer[0]) {
+      case 'GRANTED':
+        return { code: 'granted', required: positionIn(answer[1]), granted: positionIn(answer[2]) }
+      case 'BUSY':
+        return { code: 'busy', ms: Number(answer[1]) }
+      case 'CHANGED':
+        return { code: 'changed' }
+      case 'VIEW_MISSING':
+        return { code: 'view-missing' }
+      case 'GAP':
+        return { code: 'gap' }
+      default:
+        throw unexpected('lease', answer)
+    }
+  }
+
+  /** @param loadedAt ms since 1970 of a load from the primary, null for one from a replica */
+  async fill(
+    key: string,
+    keyspace: string,
+    id: string,
+    value: {
+      readonly label: Label
+      readonly loadedAt: number | null
+      readonly ttlMs: number
+      readonly payload: Buffer
+    },
+  ): Promise<FillResult> {
+    const { low, high } = value.label
+    assert(low <= high, 'a label begins before it ends')
+    const args = [key, keyspace, id, low, high, encodeTime(value.loadedAt), String(value.ttlMs), value.payload]
+    const answer = await FILL.run(this.#redis, this.#keysWith(key), args)
+    switch (answer[0]) {
+      case 'STORED':
+        return { code: 'stored' }
+      case 'STALE':
+        return { code: 'stale', required: positionIn(answer[1]) }
+      case 'OLDER':
+        return { code: 'older' }
+      case 'LEASE_LOST':
+        return { code: 'lease-lost' }
+      case 'VIEW_MISSING':
+        return { code: 'view-missing' }
+      case 'GAP':
+        return { code: 'gap' }
+      default:
+        throw unexpected('fill', answer)
+    }
+  }
+
+  /** Gives a lease back without a value. */
+  async release(key: string, id: string): Promise<void> {
+    await RELEASE.run(this.#redis, [this.#keys.cell(key)], [id])
+  }
+
+  /**
+   * Opens a gap at `next`, unless the view is no longer what the caller saw.
+   * @param expected the offset of the view that the caller saw, null when it saw none
+   * @returns whether the gap was declared
+   */
+  async declareGap(next: bigint, cause: string, expected: bigint | null): Promise<boolean> {
+    const args = [encodeOffset(next), cause, expected === null ? '' : encodeOffset(expected)]
+    const answer = await DECLARE_GAP.run(this.#redis, this.#partitionKeys, args)
+    return answer[0] === 'DECLARED'
+  }
+
+  #keysWith(key: string): string[] {
+    return [...this.#partitionKeys, this.#keys.cell(key)]
+  }
+}
+
+function outcomeOf(letter: string): Outcome {
+  const outcome = OUTCOMES[letter]
+  assert(outcome, `apply answers ${letter}`)
+  return outcome
+}
+
+function positionIn(answer: unknown): Position {
+  return parsePosition(String(answer))
+}
+
+function unexpected(command: string, answer: readonly unknown[]): Error {
+  return new assert.AssertionError({ message: `${command} answers ${String(answer[0])}` })
+}
