@@ -1,0 +1,202 @@
+import type { ErrorCode } from '@tidemark/protocol'
+
+/**
+ * A label: the values it may have where they are a closed set, else who gives them. Nothing that grows with the data
+ * is a label, a key least of all.
+ */
+export type Label = readonly string[] | 'region' | 'keyspace' | 'topic' | 'replica' | 'source' | 'code'
+
+export interface Metric {
+  readonly type: 'counter' | 'gauge' | 'histogram'
+  /** UCUM, as OpenTelemetry wants it: `s`, `By`, `1`, or a {thing} counted. */
+  readonly unit: string
+  readonly meaning: string
+  readonly labels: Readonly<Record<string, Label>>
+  /** Upper bounds of a histogram's buckets, in its unit. */
+  readonly buckets?: readonly number[]
+}
+
+const REGION = { region: 'region' } as const
+const REGION_KEYSPACE = { region: 'region', keyspace: 'keyspace' } as const
+
+/** From a millisecond, which the pipeline reaches, to five minutes, after which a region is as good as cut off. */
+const LAG_BUCKETS_S = [
+  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300,
+] as const
+
+/**
+ * Every metric there is, named exactly as it is exposed. Counters are zero from the first scrape wherever their
+ * labels are known; a gauge whose value is unknown is absent, for a zero would be a lie.
+ */
+export const METRICS = {
+  // ── publisher ─────────────────────────────────────────────────────────────────────────────────────────────
+  tidemark_publisher_events_total: {
+    type: 'counter',
+    unit: '{event}',
+    meaning: 'Invalidations that Kafka has acknowledged.',
+    labels: { keyspace: 'keyspace' },
+  },
+  tidemark_publisher_transactions_total: {
+    type: 'counter',
+    unit: '{transaction}',
+    meaning: 'Transactions whose events Kafka has acknowledged; those that touched no key count too.',
+    labels: {},
+  },
+  tidemark_publisher_floors_total: {
+    type: 'counter',
+    unit: '{floor}',
+    meaning: 'Floors published: a whole keyspace made stale at once, because of a TRUNCATE, a bulk change or an epoch.',
+    labels: { keyspace: 'keyspace', cause: ['truncate', 'bulk', 'epoch'] },
+  },
+  tidemark_publisher_unknown_messages_total: {
+    type: 'counter',
+    unit: '{message}',
+    meaning: 'Replication messages of a kind that this build does not know; they were skipped.',
+    labels: {},
+  },
+  tidemark_publisher_restarts_total: {
+    type: 'counter',
+    unit: '{restart}',
+    meaning: 'Times that the stream was opened again, by the code of the error that ended it.',
+    labels: { code: 'code' },
+  },
+  tidemark_publisher_held_back_seconds: {
+    type: 'gauge',
+    unit: 's',
+    meaning:
+      'How long the first transaction that is not yet visible on the primary has been held back; absent when none is.',
+    labels: {},
+  },
+  tidemark_publisher_buffer_bytes: {
+    type: 'gauge',
+    unit: 'By',
+    meaning: 'Memory that transactions take which Kafka has not acknowledged.',
+    labels: {},
+  },
+  tidemark_publisher_epoch: {
+    type: 'gauge',
+    unit: '1',
+    meaning: 'The epoch that is published now.',
+    labels: {},
+  },
+  tidemark_publisher_beat_age_seconds: {
+    type: 'gauge',
+    unit: 's',
+    meaning: 'Time since the last watermark record that Kafka acknowledged for every partition.',
+    labels: {},
+  },
+  tidemark_publisher_slot_retained_bytes: {
+    type: 'gauge',
+    unit: 'By',
+    meaning: 'WAL that Postgres keeps because the slot has not confirmed it.',
+    labels: {},
+  },
+
+  // ── worker ────────────────────────────────────────────────────────────────────────────────────────────────
+  invalidation_lag_seconds: {
+    type: 'histogram',
+    unit: 's',
+    meaning: 'From the commit, by the clock of Postgres, to the invalidation applied in the region, by the worker’s.',
+    labels: REGION_KEYSPACE,
+    buckets: LAG_BUCKETS_S,
+  },
+  kafka_consumer_lag: {
+    type: 'gauge',
+    unit: '{record}',
+    meaning: 'Records between the offset stored in Redis and the end of the log, over all partitions.',
+    labels: { region: 'region', topic: 'topic' },
+  },
+  tidemark_worker_events_total: {
+    type: 'counter',
+    unit: '{event}',
+    meaning:
+      'Invalidations applied, by what became of the cell: removed, retained as stale, kept because it already held the change, or absent.',
+    labels: { ...REGION_KEYSPACE, outcome: ['removed', 'retained', 'kept', 'absent'] },
+  },
+  tidemark_worker_applied_batches_total: {
+    type: 'counter',
+    unit: '{batch}',
+    meaning: 'Batches of one partition applied in one script.',
+    labels: REGION,
+  },
+  tidemark_worker_gaps_total: {
+    type: 'counter',
+    unit: '{gap}',
+    meaning: 'Gaps declared: a partition whose values are all refilled, because what was missed cannot be known.',
+    labels: { ...REGION, cause: ['view-missing', 'offset-gone', 'record-malformed', 'epoch-unannounced'] },
+  },
+  tidemark_worker_old_epoch_refused_total: {
+    type: 'counter',
+    unit: '{record}',
+    meaning: 'Records of an epoch that has ended, refused: a publisher of an abandoned history still writes.',
+    labels: REGION,
+  },
+  tidemark_worker_beat_age_seconds: {
+    type: 'gauge',
+    unit: 's',
+    meaning: 'Time since the last beat applied, of the partition that is worst off.',
+    labels: REGION,
+  },
+
+  // ── worker and refill ─────────────────────────────────────────────────────────────────────────────────────
+  cache_version_regression_total: {
+    type: 'counter',
+    unit: '{regression}',
+    meaning: 'Times that a watermark, label or floor was seen to go back while its Redis did not. Must stay zero.',
+    labels: REGION,
+  },
+
+  // ── refill ────────────────────────────────────────────────────────────────────────────────────────────────
+  cache_reads_total: {
+    type: 'counter',
+    unit: '{read}',
+    meaning:
+      'Reads by outcome: fresh from the cache, miss (loaded), stale (served and said so), unprovable (refused, by contract), failed.',
+    labels: { ...REGION_KEYSPACE, outcome: ['fresh', 'miss', 'stale', 'unprovable', 'failed'] },
+  },
+  cache_refill_total: {
+    type: 'counter',
+    unit: '{refill}',
+    meaning: 'Values loaded on a miss, by the server that gave them: primary, or the replica’s name.',
+    labels: { ...REGION_KEYSPACE, source: 'source' },
+  },
+  cache_stale_refill_total: {
+    type: 'counter',
+    unit: '{refill}',
+    meaning: 'Refills refused because they would have put a stale value back, by the replica that was behind.',
+    labels: { region: 'region', cache_layer: ['redis'], keyspace: 'keyspace', source_replica: 'source' },
+  },
+  cache_lease_wait_total: {
+    type: 'counter',
+    unit: '{wait}',
+    meaning: 'Reads that waited for another’s refill of the same key.',
+    labels: REGION_KEYSPACE,
+  },
+  db_replica_lag_seconds: {
+    type: 'gauge',
+    unit: 's',
+    meaning: 'How far the replica’s replay is behind; absent when it does not answer.',
+    labels: { region: 'region', replica: 'replica' },
+  },
+} as const satisfies Readonly<Record<string, Metric>>
+
+export type MetricName = keyof typeof METRICS
+export type MetricNamed<T extends Metric['type']> = {
+  [N in MetricName]: (typeof METRICS)[N]['type'] extends T ? N : never
+}[MetricName]
+
+type ValueOf<L> = L extends readonly (infer V)[] ? V : string
+/** The labels of one measurement of that metric. */
+export type LabelsOf<N extends MetricName> = {
+  readonly [L in keyof (typeof METRICS)[N]['labels']]: ValueOf<(typeof METRICS)[N]['labels'][L]>
+}
+
+/** What ends a stream and is tried again: these codes are counted from zero. */
+export const RESTART_CODES = [
+  'DEADLINE_EXCEEDED',
+  'SERVER_UNREACHABLE',
+  'SLOT_ACTIVE',
+  'SLOT_LOST',
+  'SOURCE_IN_RECOVERY',
+  'STREAM_BROKEN',
+] as const satisfies readonly ErrorCode[]

@@ -1,0 +1,120 @@
+import { counter, gauge, histogram } from './instrument.ts'
+import { type LabelsOf, RESTART_CODES } from './metric-table.ts'
+
+// Recorders: what a part of the pipeline may count, each name and label from the one table. Make them after
+// `startTelemetry`. Without it they do nothing.
+
+/** What is known at a scrape; what is left out or undefined is absent from it. */
+export interface PublisherReadings {
+  readonly heldBackSeconds?: number | undefined
+  readonly bufferBytes?: number | undefined
+  readonly epoch?: number | undefined
+  readonly beatAgeSeconds?: number | undefined
+  readonly slotRetainedBytes?: number | undefined
+}
+
+export type PublisherMetrics = ReturnType<typeof publisherMetrics>
+export type FloorCause = LabelsOf<'tidemark_publisher_floors_total'>['cause']
+
+/** @param read is called at each scrape; it must be quick and must not throw */
+export function publisherMetrics(options: { keyspaces: readonly string[]; read: () => PublisherReadings }) {
+  const { read } = options
+  const known = { keyspace: options.keyspaces, code: RESTART_CODES }
+  const events = counter('tidemark_publisher_events_total', known)
+  const transactions = counter('tidemark_publisher_transactions_total', known)
+  const floors = counter('tidemark_publisher_floors_total', known)
+  const unknownMessages = counter('tidemark_publisher_unknown_messages_total', known)
+  const restarts = counter('tidemark_publisher_restarts_total', known)
+  gauge('tidemark_publisher_held_back_seconds', () => [{ labels: {}, value: read().heldBackSeconds }])
+  gauge('tidemark_publisher_buffer_bytes', () => [{ labels: {}, value: read().bufferBytes }])
+  gauge('tidemark_publisher_epoch', () => [{ labels: {}, value: read().epoch }])
+  gauge('tidemark_publisher_beat_age_seconds', () => [{ labels: {}, value: read().beatAgeSeconds }])
+  gauge('tidemark_publisher_slot_retained_bytes', () => [{ labels: {}, value: read().slotRetainedBytes }])
+  return {
+    events: (keyspace: string, count = 1) => events({ keyspace }, count),
+    transactions: (count = 1) => transactions({}, count),
+    floor: (keyspace: string, cause: FloorCause) => floors({ keyspace, cause }),
+    unknownMessage: () => unknownMessages({}),
+    /** @param code an ErrorCode, or `other` for an error that has none */
+    restarted: (code: string) => restarts({ code }),
+  }
+}
+
+export interface WorkerReadings {
+  /** Of the partition that is worst off. */
+  readonly beatAgeSeconds?: number | undefined
+  /** Over all partitions. */
+  readonly consumerLagRecords?: number | undefined
+}
+
+export type WorkerMetrics = ReturnType<typeof workerMetrics>
+export type EventOutcome = LabelsOf<'tidemark_worker_events_total'>['outcome']
+export type GapCause = LabelsOf<'tidemark_worker_gaps_total'>['cause']
+
+/** @param read is called at each scrape; it must be quick and must not throw */
+export function workerMetrics(options: {
+  region: string
+  topic: string
+  keyspaces: readonly string[]
+  read: () => WorkerReadings
+}) {
+  const { region, topic, read } = options
+  const known = { region: [region], keyspace: options.keyspaces }
+  const lag = histogram('invalidation_lag_seconds')
+  const events = counter('tidemark_worker_events_total', known)
+  const batches = counter('tidemark_worker_applied_batches_total', known)
+  const gaps = counter('tidemark_worker_gaps_total', known)
+  const oldEpochs = counter('tidemark_worker_old_epoch_refused_total', known)
+  const regressions = counter('cache_version_regression_total', known)
+  gauge('tidemark_worker_beat_age_seconds', () => [{ labels: { region }, value: read().beatAgeSeconds }])
+  gauge('kafka_consumer_lag', () => [{ labels: { region, topic }, value: read().consumerLagRecords }])
+  return {
+    /** @param seconds from commit to applied; two clocks, so it may come out below zero and counts as zero then */
+    invalidationLag: (keyspace: string, seconds: number) => lag({ region, keyspace }, Math.max(0, seconds)),
+    events: (keyspace: string, outcome: EventOutcome, count = 1) => events({ region, keyspace, outcome }, count),
+    appliedBatch: () => batches({ region }),
+    gap: (cause: GapCause) => gaps({ region, cause }),
+    oldEpochRefused: (count = 1) => oldEpochs({ region }, count),
+    versionRegression: () => regressions({ region }),
+  }
+}
+
+export interface RefillReadings {
+  /** By the replica's name; a replica that does not answer is left out. */
+  readonly replicaLagSeconds?: Readonly<Record<string, number | undefined>> | undefined
+}
+
+export type RefillMetrics = ReturnType<typeof refillMetrics>
+export type ReadOutcome = LabelsOf<'cache_reads_total'>['outcome']
+
+/**
+ * @param options.replicas the names of the region's replicas, without the primary
+ * @param options.read is called at each scrape; it must be quick and must not throw
+ */
+export function refillMetrics(options: {
+  region: string
+  keyspaces: readonly string[]
+  replicas: readonly string[]
+  read: () => RefillReadings
+}) {
+  const { region, replicas, read } = options
+  const known = { region: [region], keyspace: options.keyspaces, source: ['primary', ...replicas] }
+  const reads = counter('cache_reads_total', known)
+  const refills = counter('cache_refill_total', known)
+  const staleRefills = counter('cache_stale_refill_total', known)
+  const leaseWaits = counter('cache_lease_wait_total', known)
+  const regressions = counter('cache_version_regression_total', known)
+  gauge('db_replica_lag_seconds', () =>
+    Object.entries(read().replicaLagSeconds ?? {}).map(([replica, value]) => ({ labels: { region, replica }, value })),
+  )
+  return {
+    read: (keyspace: string, outcome: ReadOutcome) => reads({ region, keyspace, outcome }),
+    /** @param source `primary` or the replica's name */
+    refill: (keyspace: string, source: string) => refills({ region, keyspace, source }),
+    /** @param sourceReplica `primary` or the replica's name */
+    staleRefill: (keyspace: string, sourceReplica: string) =>
+      staleRefills({ region, cache_layer: 'redis', keyspace, source_replica: sourceReplica }),
+    leaseWait: (keyspace: string) => leaseWaits({ region, keyspace }),
+    versionRegression: () => regressions({ region }),
+  }
+}
