@@ -31,6 +31,9 @@ const CODES = {
   PUBLICATION_INCOMPLETE: { retriable: false },
   /** Another connection streams from the slot: a second publisher, or a dead one that the server still counts. */
   SLOT_ACTIVE: { retriable: true },
+  /** The slot's name is taken by a slot of another kind: another plugin, another database, or a physical one. Drop it
+   * if it is nobody's, or give the source another slot name. */
+  SLOT_MISMATCH: { retriable: false },
   /** The slot was lost or invalidated. The publisher re-creates it and opens a new epoch: every cached value is
    * refilled once. Raise `max_slot_wal_keep_size` if the outage was one that you want to survive without. */
   SLOT_LOST: { retriable: true },
@@ -42,6 +45,9 @@ const CODES = {
   // ── Kafka ─────────────────────────────────────────────────────────────────────────────────────────────────
   /** The topic has another number of partitions than the configuration: keys would land in the wrong one. */
   TOPIC_MISMATCH: { retriable: false },
+  /** Kafka lost records that it had acknowledged (an unclean election, a topic made anew). The publisher opens a new
+   * epoch: every cached value is refilled once. Set `min.insync.replicas`, forbid unclean elections. */
+  BUS_LOST_RECORDS: { retriable: true },
   /** A Kafka record cannot be read as a Tidemark record. The worker treats it as a gap: the partition's cached
    * values are refilled, nothing stale is served. Find what else writes to the topic. */
   RECORD_MALFORMED: { retriable: false },
