@@ -1,11 +1,36 @@
-/** One project for all: unit tests beside their code, cross-package tests in test/. Servers are started once, lazily. */
-export default {
+/**
+ * Two kinds of tests. `unit` needs nothing and starts at once; `server` needs Postgres, Kafka and Redis, which its global
+ * setup starts once for the whole run, and only if the run holds a test of this kind.
+ */
+const needsServers = ['<rootDir>/test/**/*.test.ts', '**/*.server.test.ts']
+
+const shared = {
   testEnvironment: 'node',
-  roots: ['<rootDir>/packages', '<rootDir>/services', '<rootDir>/infra', '<rootDir>/test'],
-  testMatch: ['**/*.test.ts'],
   extensionsToTreatAsEsm: ['.ts'],
   transform: {
     '\\.ts$': ['@swc/jest', { jsc: { target: 'es2024', parser: { syntax: 'typescript' } }, module: { type: 'es6' } }],
   },
+}
+
+export default {
   maxWorkers: 2,
+  testTimeout: 60_000,
+  reporters: ['default', '<rootDir>/infra/jest/closing-line.js'],
+  projects: [
+    {
+      ...shared,
+      displayName: 'unit',
+      roots: ['<rootDir>/packages', '<rootDir>/services', '<rootDir>/infra'],
+      testMatch: ['**/*.test.ts'],
+      testPathIgnorePatterns: ['/node_modules/', '\\.server\\.test\\.ts$'],
+    },
+    {
+      ...shared,
+      displayName: 'server',
+      roots: ['<rootDir>/packages', '<rootDir>/services', '<rootDir>/infra', '<rootDir>/test'],
+      testMatch: needsServers,
+      globalSetup: '<rootDir>/test/src/global-setup.ts',
+      globalTeardown: '<rootDir>/test/src/global-teardown.ts',
+    },
+  ],
 }

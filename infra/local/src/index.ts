@@ -1,0 +1,19 @@
+export { Child, type ChildSpec, type Exit } from './child.ts'
+export { type LocalServerCode, LocalServerError } from './errors.ts'
+export {
+  type GivenServers,
+  givenServers,
+  localServers,
+  REGIONS,
+  type ServerUrls,
+  serverEnvironment,
+} from './given-servers.ts'
+export { type KafkaOptions, KafkaServer } from './kafka.ts'
+export type { KafkaSettings } from './kafka-files.ts'
+export { freePort } from './ports.ts'
+export { type PostgresOptions, PostgresServer, type ReplicaOptions } from './postgres.ts'
+export type { PostgresSettings } from './postgres-data.ts'
+export { type RedisOptions, RedisServer, type RedisSettings } from './redis.ts'
+export { RunFolder } from './run-folder.ts'
+export { LocalServers, type StartedServers, type StartServersOptions, startServers } from './servers.ts'
+export { type WaitOptions, waitUntil } from './wait.ts'

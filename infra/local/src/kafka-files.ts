@@ -1,0 +1,98 @@
+import { execFile } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { promisify } from 'node:util'
+import { cached } from './cache.ts'
+import { fetchWithMaven } from './maven.ts'
+
+export const KAFKA_VERSION = '4.3.1'
+export const KAFKA_FOLDER = resolve(import.meta.dirname, '../kafka')
+
+/** The folder of Kafka's jars, fetched the first time. */
+export async function kafkaJars(onProgress?: (message: string) => void): Promise<string> {
+  return cached(`kafka-${KAFKA_VERSION}`, async (folder) => {
+    onProgress?.(`kafka: fetching ${KAFKA_VERSION} with Maven (first time only)`)
+    await fetchWithMaven({
+      what: `Kafka ${KAFKA_VERSION}`,
+      instead: 'give TIDEMARK_KAFKA_BROKERS',
+      pom: join(KAFKA_FOLDER, 'pom.xml'),
+      goal: ['dependency:copy-dependencies', '-DincludeScope=runtime'],
+      folder,
+    })
+  })
+}
+
+/**
+ * Makes `data` a formatted log folder of a cluster with an id of its own. StorageTool costs the start of a Java machine, so
+ * it runs once and its result is copied from then on. (The voters are in the settings, not in what it formats.)
+ */
+export async function formatData(data: string, java: string, jars: string): Promise<void> {
+  const template = await cached(`kafka-${KAFKA_VERSION}-formatted`, (folder) => runStorageTool(folder, java, jars))
+  await mkdir(data, { recursive: true })
+  await copyFile(join(template, 'data/bootstrap.checkpoint'), join(data, 'bootstrap.checkpoint'))
+  const meta = await readFile(join(template, 'data/meta.properties'), 'utf8')
+  const ownMeta = meta.replace(/^cluster\.id=.*$/m, `cluster.id=${kafkaUuid()}`)
+  await writeFile(join(data, 'meta.properties'), ownMeta)
+}
+
+async function runStorageTool(folder: string, java: string, jars: string): Promise<void> {
+  const file = join(folder, 'server.properties')
+  await writeFile(file, propertiesText(brokerSettings({ data: join(folder, 'data'), port: 1, controllerPort: 2 })))
+  const args = ['-cp', join(jars, '*'), 'kafka.tools.StorageTool', 'format', '-t', kafkaUuid(), '-c', file]
+  await promisify(execFile)(java, ['-Xmx128m', ...args], { maxBuffer: 64 * 1024 * 1024 })
+}
+
+/** Sixteen bytes in URL-safe base64. The tools take a leading dash for an option. */
+function kafkaUuid(): string {
+  const id = randomBytes(16)
+  id[0] = (id[0] as number) & 0x7f
+  return id.toString('base64url')
+}
+
+export type KafkaSettings = Readonly<Record<string, string | number | boolean>>
+
+export interface BrokerPlace {
+  readonly data: string
+  readonly port: number
+  readonly controllerPort: number
+}
+
+/** One process that is broker and controller, for one machine: one replica of everything, nothing spawned in dozens. */
+export function brokerSettings({ data, port, controllerPort }: BrokerPlace): KafkaSettings {
+  return {
+    'process.roles': 'broker,controller',
+    'node.id': 1,
+    'controller.quorum.voters': `1@127.0.0.1:${controllerPort}`,
+    'controller.listener.names': 'CONTROLLER',
+    listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
+    'log.dirs': data,
+    // A misspelt topic must be an error, not a new topic.
+    'auto.create.topics.enable': false,
+    'offsets.topic.replication.factor': 1,
+    'offsets.topic.num.partitions': 1,
+    'transaction.state.log.replication.factor': 1,
+    'transaction.state.log.min.isr': 1,
+    'transaction.state.log.num.partitions': 1,
+    'share.coordinator.state.topic.replication.factor': 1,
+    'share.coordinator.state.topic.min.isr': 1,
+    'share.coordinator.state.topic.num.partitions': 1,
+    // Consumers need not wait for others that might join in a moment.
+    'group.initial.rebalance.delay.ms': 0,
+    'group.min.session.timeout.ms': 1_000,
+    // After a crash a broker is let in again only when its former session has run out.
+    'broker.session.timeout.ms': 2_000,
+    'broker.heartbeat.interval.ms': 500,
+    // The default of 128 MB is half of our heap.
+    'log.cleaner.dedupe.buffer.size': 4 * 1024 * 1024,
+    'num.network.threads': 2,
+    'num.io.threads': 4,
+    'background.threads': 2,
+  }
+}
+
+export function propertiesText(settings: KafkaSettings): string {
+  return Object.entries(settings)
+    .map(([name, value]) => `${name}=${String(value).replaceAll('\\', '\\\\')}\n`)
+    .join('')
+}

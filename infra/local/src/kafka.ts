@@ -1,0 +1,164 @@
+import { mkdir, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Kafka, logLevel } from 'kafkajs'
+import { Child } from './child.ts'
+import { LocalServerError } from './errors.ts'
+import { findJava } from './java.ts'
+import {
+  brokerSettings,
+  formatData,
+  KAFKA_FOLDER,
+  type KafkaSettings,
+  kafkaJars,
+  propertiesText,
+} from './kafka-files.ts'
+import { freePort } from './ports.ts'
+import { RunFolder } from './run-folder.ts'
+
+const START_TIMEOUT_MS = 90_000
+const STOP_TIMEOUT_MS = 20_000
+const DEFAULT_HEAP_MB = 384
+
+export interface KafkaOptions {
+  /** Holds data, settings and log. Without one the server has a folder of its own until it is disposed of. */
+  readonly dir?: string
+  readonly port?: number
+  readonly settings?: KafkaSettings
+  readonly heapMb?: number
+  readonly onProgress?: (message: string) => void
+  readonly signal?: AbortSignal | undefined
+}
+
+interface Place {
+  readonly dir: string
+  readonly ownFolder: RunFolder | undefined
+  readonly port: number
+  readonly controllerPort: number
+  readonly heapMb: number
+  readonly settings: KafkaSettings
+  readonly java: string
+  readonly jars: string
+}
+
+/** A Kafka of one broker on this machine. */
+export class KafkaServer implements AsyncDisposable {
+  readonly port: number
+  readonly dir: string
+  readonly #place: Place
+  #child: Child | undefined
+
+  private constructor(place: Place) {
+    this.#place = place
+    this.port = place.port
+    this.dir = place.dir
+  }
+
+  /** Starts a broker; in a folder that already holds one, that one. */
+  static async start(options: KafkaOptions = {}): Promise<KafkaServer> {
+    const java = await findJava()
+    const jars = await kafkaJars(options.onProgress)
+    const ownFolder = options.dir === undefined ? await RunFolder.create() : undefined
+    const server = new KafkaServer({
+      dir: options.dir ?? (ownFolder as RunFolder).path,
+      ownFolder,
+      port: options.port ?? (await freePort()),
+      controllerPort: await freePort(),
+      heapMb: options.heapMb ?? DEFAULT_HEAP_MB,
+      settings: options.settings ?? {},
+      java,
+      jars,
+    })
+    options.onProgress?.(`kafka: starting on port ${server.port}`)
+    await server.start(options.signal)
+    return server
+  }
+
+  /** `host:port`, as clients want it. */
+  get brokers(): string {
+    return `127.0.0.1:${this.port}`
+  }
+
+  get isRunning(): boolean {
+    return this.#child?.isRunning ?? false
+  }
+
+  /** Starts it again, on the same folder and port. */
+  async start(signal?: AbortSignal): Promise<void> {
+    if (this.isRunning) throw new LocalServerError('WRONG_STATE', 'kafka runs already')
+    const { dir, java, jars, heapMb } = this.#place
+    const properties = await this.#prepare()
+    const log4j = `-Dlog4j2.configurationFile=${join(KAFKA_FOLDER, 'log4j2.xml')}`
+    // A short life on few cores: the collector and the compiler that start fastest.
+    const jvm = [`-Xmx${heapMb}m`, '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Djava.awt.headless=true', log4j]
+    this.#child = await Child.start({
+      name: 'kafka',
+      command: java,
+      args: [...jvm, '-cp', join(jars, '*'), 'kafka.Kafka', properties],
+      logFile: join(dir, 'kafka.log'),
+      ready: () => brokersAnswer(this.brokers),
+      readyTimeoutMs: START_TIMEOUT_MS,
+      stopTimeoutMs: STOP_TIMEOUT_MS,
+      signal,
+    })
+  }
+
+  async stop(): Promise<void> {
+    await this.#child?.stop()
+  }
+
+  /** SIGKILL, as a crash would end it. */
+  async kill(): Promise<void> {
+    await this.#child?.kill()
+  }
+
+  async restart(): Promise<void> {
+    await this.stop()
+    await this.start()
+  }
+
+  /** Connections stay open, and nobody answers. */
+  pause(): void {
+    this.#child?.pause()
+  }
+
+  resume(): void {
+    this.#child?.resume()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
+    await this.#place.ownFolder?.remove()
+  }
+
+  async #prepare(): Promise<string> {
+    const { dir, port, controllerPort, settings, java, jars } = this.#place
+    const data = join(dir, 'data')
+    await mkdir(dir, { recursive: true })
+    const isFormatted = await stat(join(data, 'meta.properties')).catch(() => undefined)
+    if (!isFormatted) await formatData(data, java, jars)
+    const properties = join(dir, 'server.properties')
+    await writeFile(properties, propertiesText({ ...brokerSettings({ data, port, controllerPort }), ...settings }))
+    return properties
+  }
+}
+
+/** Whether the brokers answer, and the coordinator of groups too: it comes up last, and every consumer needs it. */
+export async function brokersAnswer(brokers: string): Promise<boolean> {
+  const kafka = new Kafka({
+    clientId: 'tidemark-local',
+    brokers: brokers.split(','),
+    connectionTimeout: 1_000,
+    requestTimeout: 5_000,
+    retry: { retries: 0 },
+    logLevel: logLevel.NOTHING,
+  })
+  const admin = kafka.admin()
+  try {
+    await admin.connect()
+    // It makes the client learn who the brokers are; nothing else here does.
+    await admin.describeCluster()
+    return (await admin.describeGroups(['tidemark-local'])).groups.length === 1
+  } finally {
+    await admin.disconnect()
+  }
+}

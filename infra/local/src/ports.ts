@@ -1,0 +1,34 @@
+import { createServer } from 'node:net'
+import { LocalServerError } from './errors.ts'
+
+/**
+ * Below the range from which Linux (32768) and macOS (49152) take the source ports of outgoing connections.
+ * A port of that range is not ours while the server is down: any client may be given it, and a client that
+ * keeps knocking at it on the loopback can end up connected to itself.
+ */
+const FIRST_PORT = 20_000
+const PORTS = 12_000
+const MAX_TRIES = 200
+
+const handedOut = new Set<number>()
+
+/** A port of 127.0.0.1 on which nothing listens, never the same twice in one process. */
+export async function freePort(): Promise<number> {
+  for (let tries = 0; tries < MAX_TRIES; tries += 1) {
+    const port = FIRST_PORT + Math.floor(Math.random() * PORTS)
+    if (handedOut.has(port)) continue
+    if (await isFree(port)) {
+      handedOut.add(port)
+      return port
+    }
+  }
+  throw new LocalServerError('NO_PORT', `none of ${MAX_TRIES} ports from ${FIRST_PORT} on is free`)
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>()
+  const probe = createServer()
+  probe.once('error', () => resolve(false))
+  probe.listen({ host: '127.0.0.1', port, exclusive: true }, () => probe.close(() => resolve(true)))
+  return promise
+}

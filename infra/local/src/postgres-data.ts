@@ -1,0 +1,91 @@
+import { execFile } from 'node:child_process'
+import { chmod, chown, mkdir, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { type Account, canEnter } from './account.ts'
+import { cached } from './cache.ts'
+import { LocalServerError } from './errors.ts'
+import { type PostgresBinaries, postgresBinaries } from './postgres-binaries.ts'
+
+const run = promisify(execFile)
+
+export const SUPERUSER = 'tidemark'
+
+/** Name of a setting to its value, as in postgresql.conf. */
+export type PostgresSettings = Readonly<Record<string, string | number | boolean>>
+
+/** A data folder: everything in it belongs to the account that runs Postgres, and is closed to all others. */
+export class PostgresData {
+  readonly path: string
+  readonly account: Account | undefined
+
+  constructor(path: string, account: Account | undefined) {
+    this.path = path
+    this.account = account
+  }
+
+  async isInitialised(): Promise<boolean> {
+    return stat(join(this.path, 'PG_VERSION')).then(
+      () => true,
+      () => false,
+    )
+  }
+
+  /** An empty folder that Postgres accepts. */
+  async create(): Promise<void> {
+    await mkdir(this.path, { recursive: true })
+    if (this.account) await chown(this.path, this.account.uid, this.account.gid)
+    await chmod(this.path, 0o700)
+    if (canEnter(this.account, this.path)) return
+    throw new LocalServerError(
+      'FOLDER_CLOSED',
+      `the account that runs Postgres can't enter ${this.path}: open its parents`,
+    )
+  }
+
+  /** Makes it a new database cluster. initdb takes a while, so it runs once and its result is copied from then on. */
+  async initialise(): Promise<void> {
+    const binaries = await postgresBinaries(this.account)
+    const uid = this.account?.uid ?? process.getuid?.()
+    const template = await cached(`postgres-${binaries.version}-uid${uid}`, async (folder) => {
+      const data = new PostgresData(join(folder, 'data'), this.account)
+      await data.create()
+      await initdb(data, binaries)
+    })
+    await this.create()
+    await run('cp', ['-R', `${template}/data/.`, this.path], { ...this.account, cwd: '/' })
+  }
+
+  /**
+   * Writes the server's settings to a file of their own that postgresql.conf includes. Not onto the command line: there
+   * they would beat ALTER SYSTEM, with which a setting is changed while the server runs.
+   */
+  async writeSettings(settings: PostgresSettings): Promise<void> {
+    const lines = Object.entries(settings).map(([name, value]) => `${name} = ${quoted(value)}\n`)
+    await this.write('tidemark.conf', lines.join(''))
+    await this.write('postgresql.conf', "include 'tidemark.conf'\n")
+  }
+
+  /** Makes it a standby that starts from a backup. */
+  async markStandby(backupLabel: string): Promise<void> {
+    await this.write('backup_label', backupLabel)
+    await this.write('standby.signal', '')
+  }
+
+  async write(name: string, text: string): Promise<void> {
+    const file = join(this.path, name)
+    await writeFile(file, text, { mode: 0o600 })
+    if (this.account) await chown(file, this.account.uid, this.account.gid)
+  }
+}
+
+async function initdb({ path, account }: PostgresData, binaries: PostgresBinaries): Promise<void> {
+  // Sorting by the builtin provider is the same on every machine. `trust`: whoever can reach the loopback is let in.
+  const locale = ['--encoding=UTF8', '--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8']
+  const args = ['-D', path, '-U', SUPERUSER, '--auth=trust', '--no-sync', '--no-instructions', ...locale]
+  await run(binaries.initdb, args, { ...account, env: binaries.env, cwd: '/' })
+}
+
+function quoted(value: string | number | boolean): string {
+  return `'${String(value).replaceAll("'", "''")}'`
+}

@@ -1,0 +1,239 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Client, type QueryResultRow } from 'pg'
+import { postgresAccount } from './account.ts'
+import { Child } from './child.ts'
+import { LocalServerError } from './errors.ts'
+import { endLeftover } from './leftover.ts'
+import { freePort } from './ports.ts'
+import { hotBackup } from './postgres-backup.ts'
+import { postgresBinaries } from './postgres-binaries.ts'
+import { PostgresData, type PostgresSettings, SUPERUSER } from './postgres-data.ts'
+import { RunFolder } from './run-folder.ts'
+import { waitUntil } from './wait.ts'
+
+const START_TIMEOUT_MS = 60_000
+const CONTROL_TIMEOUT_MS = 30_000
+
+const DEFAULT_SETTINGS: PostgresSettings = {
+  listen_addresses: '127.0.0.1',
+  unix_socket_directories: '',
+  wal_level: 'logical',
+  max_connections: 200,
+  max_wal_senders: 32,
+  max_replication_slots: 32,
+  hot_standby: true,
+  hot_standby_feedback: true,
+  // A replica notices quickly that its primary is back. The default is five seconds.
+  wal_retrieve_retry_interval: '250ms',
+  shared_buffers: '64MB',
+  timezone: 'UTC',
+  log_timezone: 'UTC',
+  log_line_prefix: '%m [%p] %q%a ',
+}
+
+/** Without them a crash of the machine, not of the server, loses data; for throw-away servers that is no loss. */
+const NOT_DURABLE: PostgresSettings = { fsync: false }
+
+export interface PostgresOptions {
+  /** Holds data, settings and log. Without one the server has a folder of its own until it is disposed of. */
+  readonly dir?: string
+  readonly port?: number
+  readonly settings?: PostgresSettings
+  /** synchronous_standby_names, as Postgres spells it: `FIRST 1 ("eu-west")`. */
+  readonly syncStandbyNames?: string
+  /** False switches fsync off, for tests. */
+  readonly durable?: boolean
+  readonly onProgress?: (message: string) => void
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface ReplicaOptions {
+  /** application_name of its connection to the primary, and the name of its slot, in lower case and underscores. */
+  readonly name: string
+  readonly dir?: string
+  readonly port?: number
+  readonly settings?: PostgresSettings
+  readonly onProgress?: (message: string) => void
+  readonly signal?: AbortSignal | undefined
+}
+
+interface Place {
+  readonly name: string
+  readonly dir: string
+  readonly ownFolder?: RunFolder | undefined
+  readonly port: number
+  readonly settings: PostgresSettings
+}
+
+/** A Postgres 18 of this machine: a primary, or a streaming replica of one. */
+export class PostgresServer implements AsyncDisposable {
+  readonly port: number
+  readonly dir: string
+  readonly #place: Place
+  readonly #data: PostgresData
+  #child: Child | undefined
+
+  private constructor(place: Place) {
+    this.#place = place
+    this.port = place.port
+    this.dir = place.dir
+    this.#data = new PostgresData(join(place.dir, 'data'), postgresAccount())
+  }
+
+  /** Starts a primary; in a folder that already holds one, that one. */
+  static async start(options: PostgresOptions = {}): Promise<PostgresServer> {
+    const { durable = true, syncStandbyNames = '', settings = {} } = options
+    const server = new PostgresServer(
+      await place('postgres', options, {
+        ...DEFAULT_SETTINGS,
+        ...(durable ? {} : NOT_DURABLE),
+        synchronous_standby_names: syncStandbyNames,
+        ...settings,
+      }),
+    )
+    if (!(await server.#data.isInitialised())) {
+      options.onProgress?.('postgres: creating a database cluster')
+      await server.#data.initialise()
+    }
+    options.onProgress?.(`postgres: starting on port ${server.port}`)
+    await server.start(options.signal)
+    return server
+  }
+
+  /** A connection URL; the server lets in whoever reaches the loopback. */
+  url(database = 'postgres'): string {
+    return `postgres://${SUPERUSER}@127.0.0.1:${this.port}/${database}`
+  }
+
+  get isRunning(): boolean {
+    return this.#child?.isRunning ?? false
+  }
+
+  /** Starts it again, on the same folder and port. */
+  async start(signal?: AbortSignal): Promise<void> {
+    if (this.isRunning) throw new LocalServerError('WRONG_STATE', `${this.#place.name} runs already`)
+    const { path, account } = this.#data
+    await endLeftover(join(path, 'postmaster.pid'), path)
+    await this.#data.writeSettings({ ...this.#place.settings, port: this.port })
+    const { postgres, env } = await postgresBinaries(account)
+    this.#child = await Child.start({
+      name: this.#place.name,
+      command: postgres,
+      args: ['-D', path],
+      env,
+      account,
+      logFile: join(this.dir, 'postgres.log'),
+      ready: () => postgresAnswers(this.url()),
+      readyTimeoutMs: START_TIMEOUT_MS,
+      stopSignal: 'SIGINT',
+      stopTimeoutMs: CONTROL_TIMEOUT_MS,
+      signal,
+    })
+  }
+
+  /** `fast` disconnects everybody and writes a checkpoint; `immediate` leaves the rest to crash recovery. */
+  async stop(mode: 'fast' | 'immediate' = 'fast'): Promise<void> {
+    await this.#child?.stop(mode === 'fast' ? 'SIGINT' : 'SIGQUIT')
+  }
+
+  /** SIGKILL, as the kernel would when memory runs out. */
+  async kill(): Promise<void> {
+    await this.#child?.kill()
+  }
+
+  async restart(mode: 'fast' | 'immediate' = 'fast'): Promise<void> {
+    await this.stop(mode)
+    await this.start()
+  }
+
+  /** One statement on a connection of its own. */
+  async query<Row extends QueryResultRow>(sql: string, values: unknown[] = [], database?: string): Promise<Row[]> {
+    return withClient(this.url(database), async (client) => (await client.query<Row>(sql, values)).rows)
+  }
+
+  /** A streaming replica of this server, made while it runs. */
+  async createReplica(options: ReplicaOptions): Promise<PostgresServer> {
+    const { name } = options
+    const slot = name.toLowerCase().replaceAll(/[^a-z0-9_]/g, '_')
+    const primary = `host=127.0.0.1 port=${this.port} user=${SUPERUSER} dbname=postgres application_name='${name}'`
+    const replica = new PostgresServer(
+      await place(`postgres replica ${name}`, options, {
+        ...this.#place.settings,
+        synchronous_standby_names: '',
+        primary_conninfo: primary,
+        primary_slot_name: slot,
+        ...options.settings,
+      }),
+    )
+    options.onProgress?.(`postgres: copying the primary for replica ${name}`)
+    await replica.#data.create()
+    await withClient(this.url(), async (session) => {
+      // The slot first: it keeps the WAL that the copy will need.
+      await session.query('select pg_create_physical_replication_slot($1, true)', [slot])
+      await replica.#data.markStandby(await hotBackup(session, this.#data, replica.#data))
+    })
+    options.onProgress?.(`postgres: starting replica ${name} on port ${replica.port}`)
+    await replica.start(options.signal)
+    return replica
+  }
+
+  /** Returns once nothing more is replayed. WAL is still received and acknowledged meanwhile. */
+  async pauseReplay(): Promise<void> {
+    await this.query('select pg_wal_replay_pause()')
+    const isPaused = async () =>
+      (await this.query<{ state: string }>('select pg_get_wal_replay_pause_state() as state'))[0]?.state === 'paused'
+    await waitUntil(`${this.#place.name} pauses replay`, isPaused, { timeoutMs: CONTROL_TIMEOUT_MS })
+  }
+
+  async resumeReplay(): Promise<void> {
+    await this.query('select pg_wal_replay_resume()')
+  }
+
+  /** Holds every commit back for that long, by the clocks of the two servers. */
+  async setApplyDelay(delayMs: number): Promise<void> {
+    await this.query(`alter system set recovery_min_apply_delay = '${Math.trunc(delayMs)}ms'`)
+    await this.query('select pg_reload_conf()')
+  }
+
+  /** Makes a primary of a replica, on a new timeline; returns once it takes writes. */
+  async promote(): Promise<void> {
+    const rows = await this.query<{ promoted: boolean }>('select pg_promote(true, $1) as promoted', [
+      CONTROL_TIMEOUT_MS / 1000,
+    ])
+    if (!rows[0]?.promoted) throw new LocalServerError('DEADLINE', `${this.#place.name} was not promoted in time`)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
+    await this.#place.ownFolder?.remove()
+  }
+}
+
+async function place(
+  name: string,
+  options: { readonly dir?: string; readonly port?: number },
+  settings: PostgresSettings,
+): Promise<Place> {
+  const ownFolder = options.dir === undefined ? await RunFolder.create() : undefined
+  const dir = options.dir ?? (ownFolder as RunFolder).path
+  await mkdir(dir, { recursive: true })
+  return { name, dir, ownFolder, port: options.port ?? (await freePort()), settings }
+}
+
+/** Whether a server at this URL takes connections and answers a query. */
+export async function postgresAnswers(url: string): Promise<boolean> {
+  return withClient(url, async (client) => (await client.query('select 1')).rowCount === 1)
+}
+
+async function withClient<T>(connectionString: string, work: (client: Client) => Promise<T>): Promise<T> {
+  const client = new Client({ connectionString, connectionTimeoutMillis: 5_000 })
+  // A server that goes away under an idle connection is an event, not a rejection; the query in hand is rejected too.
+  client.on('error', () => undefined)
+  try {
+    await client.connect()
+    return await work(client)
+  } finally {
+    await client.end().catch(() => undefined)
+  }
+}

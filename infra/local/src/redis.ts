@@ -1,0 +1,203 @@
+import { copyFile, mkdir, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Redis } from 'ioredis'
+import { Child } from './child.ts'
+import { LocalServerError } from './errors.ts'
+import { freePort } from './ports.ts'
+import { findRedis } from './redis-binary.ts'
+import { RunFolder } from './run-folder.ts'
+import { waitUntil } from './wait.ts'
+
+const START_TIMEOUT_MS = 15_000
+const REWRITE_TIMEOUT_MS = 30_000
+
+/** Name of a setting to its value, as in redis.conf; an empty string stays one: `save ""`. */
+export type RedisSettings = Readonly<Record<string, string | number>>
+
+export interface RedisOptions {
+  /** What it is called in errors and messages, for instance its region. */
+  readonly name?: string
+  /** Holds data, settings and log. Without one the server has a folder of its own until it is disposed of. */
+  readonly dir?: string
+  readonly port?: number
+  readonly settings?: RedisSettings
+  readonly onProgress?: (message: string) => void
+  readonly signal?: AbortSignal | undefined
+}
+
+interface Place {
+  readonly name: string
+  readonly dir: string
+  readonly ownFolder: RunFolder | undefined
+  readonly port: number
+  readonly settings: RedisSettings
+  readonly binary: string
+}
+
+/** Nothing is written to disk unless the settings say so. */
+const DEFAULT_SETTINGS: RedisSettings = {
+  bind: '127.0.0.1',
+  save: '',
+  appendonly: 'no',
+  dbfilename: 'dump.rdb',
+  // Otherwise the command line that `ps` shows, by which a leftover is known, loses its arguments.
+  'set-proc-title': 'no',
+}
+
+/** A Redis (or Valkey) of this machine. */
+export class RedisServer implements AsyncDisposable {
+  readonly port: number
+  readonly dir: string
+  readonly #place: Place
+  #child: Child | undefined
+
+  private constructor(place: Place) {
+    this.#place = place
+    this.port = place.port
+    this.dir = place.dir
+  }
+
+  /** Starts a server; in a folder that holds the data of one, with that data. */
+  static async start(options: RedisOptions = {}): Promise<RedisServer> {
+    const binary = await findRedis(options.onProgress)
+    const ownFolder = options.dir === undefined ? await RunFolder.create() : undefined
+    const server = new RedisServer({
+      name: options.name ? `redis ${options.name}` : 'redis',
+      dir: options.dir ?? (ownFolder as RunFolder).path,
+      ownFolder,
+      port: options.port ?? (await freePort()),
+      settings: { ...DEFAULT_SETTINGS, ...options.settings },
+      binary,
+    })
+    options.onProgress?.(`${server.#place.name}: starting on port ${server.port}`)
+    await server.start(options.signal)
+    return server
+  }
+
+  get url(): string {
+    return `redis://127.0.0.1:${this.port}`
+  }
+
+  get isRunning(): boolean {
+    return this.#child?.isRunning ?? false
+  }
+
+  /** Starts it again, on the same folder and port. */
+  async start(signal?: AbortSignal): Promise<void> {
+    await this.#start({}, signal)
+  }
+
+  /** An orderly end. Data is kept as far as the settings say; with neither `save` nor `appendonly`, none. */
+  async stop(): Promise<void> {
+    await this.#child?.stop()
+  }
+
+  /** SIGKILL, as a crash would end it. */
+  async kill(): Promise<void> {
+    await this.#child?.kill()
+  }
+
+  async restart(): Promise<void> {
+    await this.stop()
+    await this.start()
+  }
+
+  /** Connections stay open, and nobody answers. */
+  pause(): void {
+    this.#child?.pause()
+  }
+
+  resume(): void {
+    this.#child?.resume()
+  }
+
+  /** Writes everything it holds at this moment to `file`. */
+  async snapshotTo(file: string): Promise<void> {
+    await withClient(this.url, (client) => client.save())
+    await copyFile(this.#dump, file)
+    await this.#forgetDump()
+  }
+
+  /** Takes it back to a snapshot, as a failover to a replica that was behind does; it is restarted for that. */
+  async restoreFrom(file: string): Promise<void> {
+    await this.kill()
+    await rm(this.#data, { recursive: true, force: true })
+    await mkdir(this.#data, { recursive: true })
+    await copyFile(file, this.#dump)
+    // With appendonly on, a server reads its append-only files alone, and starts empty when there are none.
+    await this.#start({ appendonly: 'no' })
+    await this.#forgetDump()
+    if (this.#place.settings.appendonly === 'yes') await withClient(this.url, switchToAppendOnly)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
+    await this.#place.ownFolder?.remove()
+  }
+
+  /** A server that does not save starts empty; a dump that lies about would be loaded. */
+  async #forgetDump(): Promise<void> {
+    if (this.#place.settings.save === '') await rm(this.#dump, { force: true })
+  }
+
+  get #data(): string {
+    return join(this.dir, 'data')
+  }
+
+  get #dump(): string {
+    return join(this.#data, String(this.#place.settings.dbfilename))
+  }
+
+  async #start(override: RedisSettings, signal?: AbortSignal): Promise<void> {
+    const { name, dir, port, settings, binary } = this.#place
+    if (this.isRunning) throw new LocalServerError('WRONG_STATE', `${name} runs already`)
+    await mkdir(this.#data, { recursive: true })
+    const configuration = join(dir, 'redis.conf')
+    await writeFile(configuration, settingsText({ ...settings, ...override, port, dir: this.#data }))
+    this.#child = await Child.start({
+      name,
+      command: binary,
+      args: [configuration],
+      logFile: join(dir, 'redis.log'),
+      ready: () => redisAnswers(this.url),
+      readyTimeoutMs: START_TIMEOUT_MS,
+      signal,
+    })
+  }
+}
+
+function settingsText(settings: RedisSettings): string {
+  const lines = Object.entries(settings).map(([name, value]) => `${name} ${value === '' ? '""' : value}\n`)
+  return lines.join('')
+}
+
+async function switchToAppendOnly(client: Redis): Promise<void> {
+  await client.config('SET', 'appendonly', 'yes')
+  const isWritten = async () =>
+    /aof_rewrite_in_progress:0[\s\S]*aof_rewrite_scheduled:0/.test(await client.info('persistence'))
+  await waitUntil('redis writes its append-only file', isWritten, { timeoutMs: REWRITE_TIMEOUT_MS })
+}
+
+/** Whether a server at this URL answers, its data loaded. */
+export async function redisAnswers(url: string): Promise<boolean> {
+  return withClient(url, async (client) => (await client.ping()) === 'PONG')
+}
+
+async function withClient<T>(url: string, work: (client: Redis) => Promise<T>): Promise<T> {
+  const client = new Redis(url, {
+    lazyConnect: true,
+    connectTimeout: 1_000,
+    commandTimeout: 30_000,
+    maxRetriesPerRequest: 0,
+    retryStrategy: () => null,
+  })
+  // The command in hand is rejected with the same error.
+  client.on('error', () => undefined)
+  try {
+    await client.connect()
+    return await work(client)
+  } finally {
+    // Disconnecting a connection that is closed already leaves a timer that keeps the process alive for two seconds.
+    if (client.status !== 'end') client.disconnect()
+  }
+}
