@@ -9,6 +9,7 @@ export {
   ENCODED_LENGTH,
   epochOf,
   isEncoded,
+  join,
   lsnOf,
   maxPosition,
   ORIGIN,

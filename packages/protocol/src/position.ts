@@ -78,3 +78,9 @@ export function maxPosition(a: Position, ...rest: readonly Position[]): Position
 export function satisfies(reached: Position, wanted: Position): boolean {
   return epochOf(reached) >= epochOf(wanted) && reached.slice(EPOCH_DIGITS) >= wanted.slice(EPOCH_DIGITS)
 }
+
+/** The smallest position that satisfies whatever either satisfies: epoch and LSN are each the larger one. */
+export function join(a: Position, b: Position): Position {
+  const [lsnA, lsnB] = [lsnOf(a), lsnOf(b)]
+  return position(Math.max(epochOf(a), epochOf(b)), lsnA > lsnB ? lsnA : lsnB)
+}

@@ -1,0 +1,48 @@
+import { channel } from 'node:diagnostics_channel'
+import type { ReadDoubt } from './judge-loaded.ts'
+
+/**
+ * What happens inside, on `node:diagnostics_channel`: the package has no logger and no metrics of its own. Messages
+ * carry names and counts, never keys or values.
+ */
+interface Events {
+  /** A read ended. `doubt` says why the cell in Redis could not be used, null for a hit. */
+  read: { keyspace: string; from: string; fresh: boolean; doubt: ReadDoubt | null }
+  /** A loaded value was offered to the cache. `outcome` is the guard's answer, or why there was nothing to offer. */
+  refill: { keyspace: string; from: string; outcome: RefillOutcome }
+  /** A replica was refused: it had not replayed far enough. `lagBytes` is what it lacked. */
+  replicaLagging: { keyspace: string; replica: string; lagBytes: number }
+  /** A source could not be used: it is away, promoted, not streaming, or refused the load. */
+  sourceFailed: { keyspace: string; from: string; error: unknown }
+  /** Redis did not answer, or not in time. The read went on without it. */
+  redisFailed: { keyspace: string; error: unknown }
+  /** Another holds the lease; the read waits. */
+  leaseWait: { keyspace: string }
+  /** A fresh read was about to be older than what its session saw (must never happen; asserted after the decision). */
+  versionRegression: { keyspace: string }
+}
+
+export type RefillOutcome =
+  | 'stored'
+  | 'stale'
+  | 'older'
+  | 'lease-lost'
+  | 'view-missing'
+  | 'gap'
+  | 'unlabelled'
+  | 'too-large'
+  | 'not-wanted'
+  | 'redis-away'
+
+export type RefillEvent = {
+  [N in keyof Events]: { readonly source: string; readonly region: string; readonly event: N } & Events[N]
+}[keyof Events]
+
+/** The name of the channel that carries every {@link RefillEvent}. */
+export const CHANNEL = 'tidemark:refill'
+
+const refillChannel = channel(CHANNEL)
+
+export function emit(event: RefillEvent): void {
+  if (refillChannel.hasSubscribers) refillChannel.publish(event)
+}

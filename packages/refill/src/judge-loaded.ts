@@ -1,0 +1,39 @@
+import { type Doubt, judge, type Terms, type View } from '@tidemark/guard'
+import { epochOf, ORIGIN, type Position } from '@tidemark/protocol'
+import { isAnnouncedPrimary, type Loaded } from './labelled-load.ts'
+
+/** Why a reading is not known to be fresh, or why the cell could not be used: more can be amiss than in the cell. */
+export type ReadDoubt =
+  | Doubt
+  | 'redis-away' // Redis did not answer in time
+  | 'unannounced' // the server is no primary of the history that the view knows
+
+export type LoadVerdict =
+  | { readonly fresh: true; readonly position: Position | null }
+  | { readonly fresh: false; readonly doubt: ReadDoubt }
+
+/**
+ * Whether a value that was just loaded is fresh under the view in hand (protocol 6.3, I7). Pure.
+ *
+ * With a label it is judged as if it were the cell, except that the primary satisfies `own` by itself when its epoch
+ * is not older. Without one it must come from an announced primary of an epoch not older than the view's: it is
+ * current then, but nobody can say what the session has *seen* that the primary does not show yet.
+ */
+export function judgeLoaded(view: View | null, loaded: Loaded<unknown>, terms: Terms, now: number): LoadVerdict {
+  const { label, loadedAt, standing } = loaded
+  const announced = isAnnouncedPrimary(standing)
+  const ownIsThere = terms.demand === null || (announced && standing.epoch >= epochOf(terms.demand.own))
+  if (label !== null) {
+    const demand = terms.demand && ownIsThere ? { ...terms.demand, own: ORIGIN } : terms.demand
+    const cell = { state: 'live', label, loadedAt, payload: NO_PAYLOAD } as const
+    const verdict = judge(view, cell, { ...terms, demand }, now)
+    return verdict.fresh ? { fresh: true, position: verdict.position } : verdict
+  }
+  if (!announced || (view !== null && standing.epoch < Number.parseInt(view.epoch, 16))) {
+    return { fresh: false, doubt: 'unannounced' }
+  }
+  const seenNothing = terms.demand === null || terms.demand.seen === ORIGIN
+  return ownIsThere && seenNothing ? { fresh: true, position: null } : { fresh: false, doubt: 'behind-session' }
+}
+
+const NO_PAYLOAD = Buffer.alloc(0)

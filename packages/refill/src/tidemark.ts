@@ -1,0 +1,108 @@
+import { Guard, partitionKeys, type RedisClient } from '@tidemark/guard'
+import { keyspaceOf, type ParamsOf, partitionOf, type Source, TidemarkError } from '@tidemark/protocol'
+import { Cache, type CacheHost, type CacheOptions } from './cache.ts'
+import type { ConnectionPool } from './database.ts'
+import { EpochHistory } from './epoch-history.ts'
+import { jsonSerializer, type Serializer } from './serializer.ts'
+import { Session, type SessionHost } from './session.ts'
+import { type Replica, Sources } from './sources.ts'
+import { standingStatement } from './standing.ts'
+import { DEFAULT_TIMINGS, type Timings } from './timings.ts'
+import { decodeToken, encodeToken, type TokenKey } from './token.ts'
+
+export interface TidemarkOptions<Keys extends Readonly<Record<string, string>>> {
+  readonly source: Source<Keys>
+  /** The region's Redis: an ioredis `Redis` or `Cluster`. Turn its offline queue off, or it hides an outage. */
+  readonly redis: RedisClient
+  readonly primary: ConnectionPool
+  /** Asked in this order, before the primary. A bare pool is named `replica-1`, `replica-2`, … in metrics. */
+  readonly replicas?: readonly (ConnectionPool | Replica)[]
+  /** Names the region in events. */
+  readonly region?: string
+  /** Sign session tokens; the first signs, all verify. Without them sessions live in this process only. */
+  readonly tokenKeys?: readonly TokenKey[]
+  /** Longest age of a token, in ms. */
+  readonly tokenMaxAgeMs?: number
+  readonly serializer?: Serializer
+  /** A larger value is handed to the caller and not cached. */
+  readonly maxValueBytes?: number
+  readonly timings?: Partial<Timings>
+}
+
+const MIN_SECRET_BYTES = 32
+const DEFAULT_TOKEN_MAX_AGE_MS = 86_400_000
+const DEFAULT_MAX_VALUE_BYTES = 1_048_576
+
+/** The app's side of one source in one region. */
+export class Tidemark<Keys extends Readonly<Record<string, string>> = Readonly<Record<string, string>>> {
+  readonly #host: CacheHost
+  readonly #sessionHost: SessionHost
+  readonly #options: TidemarkOptions<Keys>
+
+  constructor(options: TidemarkOptions<Keys>) {
+    checkTokenKeys(options.tokenKeys ?? [])
+    this.#options = options
+    const { source, redis, primary } = options
+    const region = options.region ?? 'local'
+    const timings = { ...DEFAULT_TIMINGS, ...options.timings }
+    const statement = standingStatement(source.name)
+    const replicas = (options.replicas ?? []).map((r, i) => ('pool' in r ? r : { name: `replica-${i + 1}`, pool: r }))
+    const guards = Array.from(
+      { length: source.partitions },
+      (_, p) => new Guard(redis, partitionKeys(source.keyPrefix, p)),
+    )
+    this.#host = {
+      source,
+      region,
+      timings,
+      sources: new Sources({ source: source.name, region, primary, replicas, statement, timings }),
+      serializer: options.serializer ?? jsonSerializer,
+      maxValueBytes: options.maxValueBytes ?? DEFAULT_MAX_VALUE_BYTES,
+      guardOf: (key) => guards[partitionOf(key, source.partitions)]!,
+    }
+    const history = new EpochHistory(primary, statement)
+    this.#sessionHost = {
+      primary,
+      standingStatement: statement,
+      newestEpoch: (atLeast) => history.newest(atLeast),
+      signToken: (content) => encodeToken(content, options.tokenKeys ?? [], Date.now()),
+    }
+  }
+
+  /** The reads of a keyspace. Throws KEYSPACE_UNKNOWN. */
+  cache<Name extends keyof Keys & string, Value>(
+    name: Name,
+    options: CacheOptions<ParamsOf<Keys[Name]>, Value>,
+  ): Cache<ParamsOf<Keys[Name]>, Value> {
+    return new Cache<ParamsOf<Keys[Name]>, Value>(this.#host, keyspaceOf(this.#host.source, name), options)
+  }
+
+  /** A new session, or the one that a token carries. Throws TOKEN_INVALID. */
+  session(token?: string): Session {
+    const { tokenKeys = [], tokenMaxAgeMs = DEFAULT_TOKEN_MAX_AGE_MS } = this.#options
+    return new Session(
+      this.#sessionHost,
+      token === undefined ? null : decodeToken(token, tokenKeys, Date.now(), tokenMaxAgeMs),
+    )
+  }
+}
+
+/** Opens the app's side of a source. Nothing is connected to: pools and client are the app's own. */
+export async function openTidemark<Keys extends Readonly<Record<string, string>>>(
+  options: TidemarkOptions<Keys>,
+): Promise<Tidemark<Keys>> {
+  return new Tidemark(options)
+}
+
+function checkTokenKeys(keys: readonly TokenKey[]): void {
+  const mistakes = keys.flatMap((key, i) => {
+    const badId =
+      !Number.isInteger(key.id) || key.id < 0 || key.id > 255 || keys.findIndex((k) => k.id === key.id) !== i
+    const short = Buffer.byteLength(key.secret) < MIN_SECRET_BYTES
+    return [
+      ...(badId ? [`tokenKeys[${i}].id must be 0-255 and be given once`] : []),
+      ...(short ? [`tokenKeys[${i}].secret must have at least ${MIN_SECRET_BYTES} bytes`] : []),
+    ]
+  })
+  if (mistakes.length > 0) throw new TidemarkError('CONFIG_INVALID', mistakes.join('; '))
+}

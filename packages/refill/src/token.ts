@@ -1,0 +1,72 @@
+import { createHmac, timingSafeEqual } from 'node:crypto'
+import { epochOf, lsnOf, type Position, position, TidemarkError } from '@tidemark/protocol'
+
+/** What a session carries from request to request, and from region to region. */
+export interface TokenContent {
+  /** The system identifier of the history that the positions belong to; '0' when there are none yet. */
+  readonly systemIdentifier: string
+  readonly own: Position
+  readonly seen: Position
+}
+
+/** A key that signs tokens. The first of a list signs, all verify: add the new one in front to rotate. */
+export interface TokenKey {
+  /** 0–255, carried in the token. */
+  readonly id: number
+  /** At least 32 bytes. */
+  readonly secret: string | Uint8Array
+}
+
+const FORMAT = 1
+const BODY_BYTES = 38
+const MAC_BYTES = 16
+
+/**
+ * Encodes a token: base64url of format (1 byte), key id (1), issue time in seconds (4), system identifier (8), own
+ * and seen (12 each: epoch and LSN), and the first 16 bytes of an HMAC-SHA256 over all that. Big-endian.
+ */
+export function encodeToken(content: TokenContent, keys: readonly TokenKey[], now: number): string {
+  const key = keys[0]
+  if (!key) throw new TidemarkError('TOKEN_INVALID', 'there is no key to sign a token with', { mend: 'Give tokenKeys' })
+  const body = Buffer.alloc(BODY_BYTES)
+  body.writeUInt8(FORMAT, 0)
+  body.writeUInt8(key.id, 1)
+  body.writeUInt32BE(Math.floor(now / 1000), 2)
+  body.writeBigUInt64BE(BigInt(content.systemIdentifier), 6)
+  writePosition(body, content.own, 14)
+  writePosition(body, content.seen, 26)
+  return Buffer.concat([body, mac(key, body)]).toString('base64url')
+}
+
+/** Decodes a token. Throws TOKEN_INVALID when it is forged, foreign, malformed or older than `maxAgeMs`. */
+export function decodeToken(token: string, keys: readonly TokenKey[], now: number, maxAgeMs: number): TokenContent {
+  const bytes = Buffer.from(token, 'base64url')
+  if (bytes.length !== BODY_BYTES + MAC_BYTES || bytes[0] !== FORMAT) throw invalid('is malformed')
+  const body = bytes.subarray(0, BODY_BYTES)
+  const key = keys.find((k) => k.id === body[1])
+  if (!key) throw invalid('is signed by a key that is not known here')
+  if (!timingSafeEqual(mac(key, body), bytes.subarray(BODY_BYTES))) throw invalid('has a signature that does not fit')
+  if (now - body.readUInt32BE(2) * 1000 > maxAgeMs) throw invalid('is too old')
+  return {
+    systemIdentifier: body.readBigUInt64BE(6).toString(),
+    own: readPosition(body, 14),
+    seen: readPosition(body, 26),
+  }
+}
+
+function mac(key: TokenKey, body: Buffer): Buffer {
+  return createHmac('sha256', key.secret).update(body).digest().subarray(0, MAC_BYTES)
+}
+
+function writePosition(body: Buffer, at: Position, offset: number): void {
+  body.writeUInt32BE(epochOf(at), offset)
+  body.writeBigUInt64BE(lsnOf(at), offset + 4)
+}
+
+function readPosition(body: Buffer, offset: number): Position {
+  return position(body.readUInt32BE(offset), body.readBigUInt64BE(offset + 4))
+}
+
+function invalid(what: string): TidemarkError {
+  return new TidemarkError('TOKEN_INVALID', `a session token ${what}`, { mend: 'Start a new session' })
+}
