@@ -9,11 +9,20 @@
 local NO_LABEL = string.rep('0', 48)
 local NO_LOAD_TIME = string.rep('0', 13)
 
+-- Whether a string is a cell. The whole layout is looked at: half a cell that got past this would fail in the
+-- middle of a batch, which would be sent again for ever.
+local function is_cell(raw)
+  if #raw < 64 or not string.find(raw, '^1[LS-]') then return false end
+  if string.find(string.sub(raw, 3, 50), '[^0-9a-f]') or string.find(string.sub(raw, 51, 63), '%D') then return false end
+  local lease = string.sub(raw, 64, 64)
+  return lease == '-' or (lease == '+' and #raw >= 93 and not string.find(string.sub(raw, 81, 93), '%D'))
+end
+
 -- The cell; nil when there is none; nil and true when what is there is no cell, so that the caller can drop it.
 local function load_cell(key)
   local raw = redis.pcall('GET', key)
   if not raw then return nil end
-  if type(raw) ~= 'string' or #raw < 64 or string.sub(raw, 1, 1) ~= '1' then return nil, true end
+  if type(raw) ~= 'string' or not is_cell(raw) then return nil, true end
   local cell = {
     state = string.sub(raw, 2, 2),
     low = string.sub(raw, 3, 26),
