@@ -1,0 +1,264 @@
+import { isTidemarkError, TidemarkError } from '@tidemark/protocol'
+import { type Logger, withDeadline } from '@tidemark/service'
+import { type Admin, type Consumer, type EachBatchPayload, Kafka, type LogEntry } from 'kafkajs'
+import type { FetchedRecord } from './batch.ts'
+import type { LogRange } from './log-range.ts'
+
+export interface BusOptions {
+  readonly brokers: readonly string[]
+  readonly clientId: string
+  readonly groupId: string
+  readonly topic: string
+  /** P of the configuration; another number in Kafka would put keys where no reader looks. */
+  readonly partitions: number
+  readonly partitionsConcurrently: number
+  readonly fetchMaxBytes: number
+  readonly sessionTimeoutMs: number
+  /** Without a sign of life from Kafka for this long the client is given up. */
+  readonly silenceMs: number
+  readonly log: Logger
+}
+
+/** What is done with the partitions that the group assigns. */
+export interface PartitionHandler {
+  /** Asked at every assignment, before anything is fetched for it: the offset at which each partition goes on. */
+  assigned(partitions: readonly number[], signal: AbortSignal): Promise<ReadonlyMap<number, bigint>>
+  /** One fetch of one partition, never two of the same at once. Returns the offset to go on at. */
+  take(partition: number, records: readonly FetchedRecord[], signal: AbortSignal): Promise<bigint>
+}
+
+const REQUEST_TIMEOUT_MS = 5_000
+const CLOSE_TIMEOUT_MS = 5_000
+const HEARTBEAT_MS = 1_000
+const MIRROR_INTERVAL_MS = 3_000
+/** How long a fetch waits at the broker when there is nothing new. It answers at once when there is. */
+const FETCH_WAIT_MS = 50
+
+/**
+ * The region's end of the Kafka topic, for the life of one client. When anything is wrong with it, {@link consume}
+ * throws and the bus is closed: kafkajs can go silent after an unclean loss of a broker, and it has more than one
+ * way to restart itself, so there is exactly one way here, a new client.
+ */
+export class Bus {
+  readonly #options: BusOptions
+  readonly #consumer: Consumer
+  readonly #admin: Admin
+  readonly #ending = new AbortController()
+  #generation = 0
+  #signOfLifeMs = performance.now()
+  #mirroredMs = 0
+  readonly #goingOnAt = new Map<number, bigint>()
+
+  private constructor(options: BusOptions, kafka: Kafka) {
+    this.#options = options
+    this.#admin = kafka.admin()
+    this.#consumer = kafka.consumer({
+      groupId: options.groupId,
+      sessionTimeout: options.sessionTimeoutMs,
+      rebalanceTimeout: options.sessionTimeoutMs,
+      heartbeatInterval: HEARTBEAT_MS,
+      minBytes: 1,
+      maxBytes: options.fetchMaxBytes,
+      maxBytesPerPartition: options.fetchMaxBytes,
+      maxWaitTimeInMs: FETCH_WAIT_MS,
+      allowAutoTopicCreation: false,
+      retry: { ...RETRY, restartOnFailure: async () => false },
+    })
+  }
+
+  /** Throws TOPIC_MISMATCH, SERVER_UNREACHABLE or DEADLINE_EXCEEDED. */
+  static async open(options: BusOptions): Promise<Bus> {
+    const bus = new Bus(options, kafkaClient(options))
+    try {
+      await withDeadline(bus.#admin.connect(), REQUEST_TIMEOUT_MS, 'no connection to Kafka')
+      await bus.ranges()
+      return bus
+    } catch (error) {
+      await bus.close()
+      throw busError(error)
+    }
+  }
+
+  /** What Kafka has of each partition, asked now. */
+  async ranges(): Promise<ReadonlyMap<number, LogRange>> {
+    const { topic, partitions } = this.#options
+    const asked = this.#admin.fetchTopicOffsets(topic)
+    const offsets = await withDeadline(asked, REQUEST_TIMEOUT_MS, 'no offsets from Kafka').catch((error: unknown) => {
+      throw busError(error)
+    })
+    if (offsets.length !== partitions) {
+      throw new TidemarkError('TOPIC_MISMATCH', `topic ${topic} has ${offsets.length} partitions, not ${partitions}`, {
+        mend: 'Set the number that the topic was made with, or make another topic',
+      })
+    }
+    return new Map(offsets.map((o) => [o.partition, { low: BigInt(o.low), high: BigInt(o.high) }]))
+  }
+
+  /**
+   * Consumes until the signal is aborted: then the batch in hand is finished and the group left.
+   * Throws whatever ended it otherwise.
+   */
+  async consume(handler: PartitionHandler, signal: AbortSignal): Promise<void> {
+    const ended = AbortSignal.any([signal, this.#ending.signal])
+    this.#listen(handler, ended)
+    await withDeadline(this.#consumer.connect(), REQUEST_TIMEOUT_MS, 'no connection to Kafka')
+    await this.#consumer.subscribe({ topic: this.#options.topic, fromBeginning: true })
+    const watchdog = setInterval(() => this.#checkSilence(), Math.min(1_000, this.#options.silenceMs))
+    try {
+      this.#signOfLife()
+      // Not awaited: it can hang for as long as the group does, and the watchdog must be able to end it.
+      this.#run(handler, ended).catch((error: unknown) => this.fail(error))
+      await aborted(ended)
+    } finally {
+      clearInterval(watchdog)
+    }
+    if (!signal.aborted) throw busError(this.#ending.signal.reason)
+  }
+
+  /** Ends consuming with an error: what is seen from outside to be wrong with this client. */
+  fail(error: unknown): void {
+    this.#ending.abort(error)
+  }
+
+  /** Leaves the group and closes the connections; bounded, and harmless at any time. */
+  async close(): Promise<void> {
+    const closing = Promise.allSettled([this.#consumer.disconnect(), this.#admin.disconnect()])
+    await withDeadline(closing, CLOSE_TIMEOUT_MS, 'Kafka client not closed').catch((error: unknown) => {
+      this.#options.log.debug({ err: error }, 'leaving a Kafka client behind')
+    })
+    this.#ending.abort(new TidemarkError('SERVER_UNREACHABLE', 'the Kafka client is closed'))
+  }
+
+  async #run(handler: PartitionHandler, signal: AbortSignal): Promise<void> {
+    await this.#consumer.run({
+      autoCommit: false,
+      eachBatchAutoResolve: false,
+      partitionsConsumedConcurrently: this.#options.partitionsConcurrently,
+      eachBatch: (payload) => this.#take(payload, handler, signal),
+    })
+  }
+
+  #listen(handler: PartitionHandler, signal: AbortSignal): void {
+    const { events } = this.#consumer
+    const signOfLife = () => this.#signOfLife()
+    // Not FETCH: it is emitted for a fetch that failed, too. These come only with an answer from the server.
+    this.#consumer.on(events.HEARTBEAT, signOfLife)
+    this.#consumer.on(events.REBALANCING, signOfLife)
+    this.#consumer.on(events.CRASH, ({ payload }) => this.fail(payload.error))
+    this.#consumer.on(events.GROUP_JOIN, ({ payload }) => {
+      this.#signOfLife()
+      // Before this listener returns, kafkajs fetches nothing for the new assignment.
+      const partitions = payload.memberAssignment[this.#options.topic] ?? []
+      this.#pause(partitions)
+      this.#prepare(partitions, handler, signal).catch((error: unknown) => this.fail(error))
+    })
+  }
+
+  /** Every assignment starts where Redis stands. A newer one makes an older one's answer void. */
+  async #prepare(partitions: readonly number[], handler: PartitionHandler, signal: AbortSignal): Promise<void> {
+    this.#generation += 1
+    const generation = this.#generation
+    this.#goingOnAt.clear()
+    const offsets = await handler.assigned(partitions, signal)
+    if (generation !== this.#generation || signal.aborted) return
+    for (const [partition, offset] of offsets) this.#seek(partition, offset)
+    this.#consumer.resume([{ topic: this.#options.topic, partitions: [...partitions] }])
+    this.#options.log.info({ partitions }, 'partitions assigned')
+  }
+
+  async #take(payload: EachBatchPayload, handler: PartitionHandler, signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return
+    const { batch, resolveOffset } = payload
+    const records = batch.messages.map((m) => ({ offset: BigInt(m.offset), key: m.key, value: m.value }))
+    const next = await this.#holdingMembership(payload, signal, (held) => handler.take(batch.partition, records, held))
+    this.#signOfLife()
+    if (next === BigInt(batch.lastOffset()) + 1n) resolveOffset(batch.lastOffset())
+    else this.#seek(batch.partition, next)
+    this.#goingOnAt.set(batch.partition, next)
+    this.#mirror()
+  }
+
+  /** Keeps the member alive while Redis keeps a batch waiting, and lets go of the batch when the group has moved on. */
+  async #holdingMembership<T>(
+    { heartbeat }: EachBatchPayload,
+    signal: AbortSignal,
+    run: (held: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const hold = new AbortController()
+    let isLost = false
+    const letGo = () => hold.abort(signal.reason)
+    const lose = (error: unknown) => {
+      isLost = true
+      hold.abort(error)
+    }
+    signal.addEventListener('abort', letGo)
+    const pulse = setInterval(() => heartbeat().catch(lose), HEARTBEAT_MS)
+    try {
+      return await run(hold.signal)
+    } catch (error) {
+      if (!isLost) this.fail(error)
+      throw error
+    } finally {
+      clearInterval(pulse)
+      signal.removeEventListener('abort', letGo)
+    }
+  }
+
+  /** The group's offsets are for people who look at Kafka's own lag; nothing reads them back. */
+  #mirror(): void {
+    const nowMs = performance.now()
+    if (nowMs - this.#mirroredMs < MIRROR_INTERVAL_MS) return
+    this.#mirroredMs = nowMs
+    const { topic, log } = this.#options
+    const offsets = Array.from(this.#goingOnAt, ([partition, at]) => ({ topic, partition, offset: `${at}` }))
+    this.#consumer.commitOffsets(offsets).catch((error: unknown) => {
+      log.debug({ err: error }, 'the group offsets were not written; only monitoring reads them')
+    })
+  }
+
+  #pause(partitions: readonly number[]): void {
+    if (partitions.length > 0) this.#consumer.pause([{ topic: this.#options.topic, partitions: [...partitions] }])
+  }
+
+  #seek(partition: number, offset: bigint): void {
+    this.#consumer.seek({ topic: this.#options.topic, partition, offset: `${offset}` })
+  }
+
+  #signOfLife(): void {
+    this.#signOfLifeMs = performance.now()
+  }
+
+  #checkSilence(): void {
+    const silentMs = Math.round(performance.now() - this.#signOfLifeMs)
+    if (silentMs < this.#options.silenceMs) return
+    this.fail(new TidemarkError('DEADLINE_EXCEEDED', `no sign of life from Kafka for ${silentMs} ms`))
+  }
+}
+
+/** Within one client; beyond that a new client is made, with a back-off of its own. */
+const RETRY = { retries: 3, initialRetryTime: 100, maxRetryTime: 1_000 }
+
+function kafkaClient({ brokers, clientId, log }: BusOptions): Kafka {
+  // What kafkajs calls an error is often only retried; what ends the client is reported by whoever makes a new one.
+  const logCreator = () => (entry: LogEntry) => log.debug({ kafkajs: entry.log }, entry.namespace)
+  return new Kafka({
+    brokers: [...brokers],
+    clientId,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    connectionTimeout: REQUEST_TIMEOUT_MS,
+    retry: RETRY,
+    logCreator,
+  })
+}
+
+function busError(error: unknown): unknown {
+  if (isTidemarkError(error) || !(error instanceof Error) || !error.name.startsWith('KafkaJS')) return error
+  return new TidemarkError('SERVER_UNREACHABLE', `Kafka: ${error.message}`, { cause: error })
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}

@@ -1,0 +1,1 @@
+export { runWorker, type WorkerOptions, type WorkerTuning } from './worker.ts'

@@ -1,0 +1,206 @@
+import { randomUUID } from 'node:crypto'
+import { type FillResult, Guard, partitionKeys, type View } from '@tidemark/guard'
+import { type KafkaServer, localServers, RedisServer, waitUntil } from '@tidemark/local'
+import {
+  defineSource,
+  type EncodedRecord,
+  encodeRecord,
+  type Position,
+  position,
+  type Source,
+  type TidemarkRecord,
+  version,
+} from '@tidemark/protocol'
+import { serviceLog } from '@tidemark/service'
+import { Health } from '@tidemark/telemetry'
+import { Redis } from 'ioredis'
+import { type Admin, Kafka, logLevel, type Producer } from 'kafkajs'
+import { storedOffset } from './log-range.ts'
+import { runWorker, type WorkerTuning } from './worker.ts'
+
+/** For tests: a topic and a Redis of one's own, a producer that speaks as a publisher would, and workers. */
+export class RegionContext implements AsyncDisposable {
+  readonly source: Source
+  readonly server: RedisServer
+  readonly redis: Redis
+  readonly admin: Admin
+  readonly #brokers: string
+  readonly #producer: Producer
+  readonly #stack: AsyncDisposableStack
+
+  private constructor(parts: {
+    source: Source
+    server: RedisServer
+    redis: Redis
+    brokers: string
+    admin: Admin
+    producer: Producer
+    stack: AsyncDisposableStack
+  }) {
+    this.source = parts.source
+    this.server = parts.server
+    this.redis = parts.redis
+    this.admin = parts.admin
+    this.#brokers = parts.brokers
+    this.#producer = parts.producer
+    this.#stack = parts.stack
+  }
+
+  static async open(options: { partitions?: number; kafka?: KafkaServer } = {}): Promise<RegionContext> {
+    await using stack = new AsyncDisposableStack()
+    const brokers = options.kafka?.brokers ?? localServers().kafkaBrokers
+    const server = stack.use(await RedisServer.start({ name: 'worker-test' }))
+    const redis = new Redis(server.url, { maxRetriesPerRequest: null })
+    redis.on('error', () => undefined)
+    stack.defer(() => redis.disconnect())
+    const kafka = new Kafka({ brokers: brokers.split(','), logLevel: logLevel.NOTHING, retry: { retries: 20 } })
+    const admin = kafka.admin()
+    await admin.connect()
+    stack.defer(() => admin.disconnect())
+    const source = testSource(options.partitions ?? 1)
+    await admin.createTopics({ topics: [{ topic: source.topic, numPartitions: source.partitions }] })
+    const producer = kafka.producer({ createPartitioner: () => (args) => args.message.partition ?? 0 })
+    await producer.connect()
+    stack.defer(() => producer.disconnect())
+    return new RegionContext({ source, server, redis, brokers, admin, producer, stack: stack.move() })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stack.disposeAsync()
+  }
+
+  /** Writes records to a partition, in order; returns the offset of the first. */
+  async publish(partition: number, ...records: readonly TidemarkRecord[]): Promise<bigint> {
+    return this.publishRaw(partition, ...records.map(encodeRecord))
+  }
+
+  async publishRaw(partition: number, ...records: readonly EncodedRecord[]): Promise<bigint> {
+    const messages = records.map(({ key, value }) => ({ key, value, partition }))
+    const [answer] = await this.#producer.send({ topic: this.source.topic, messages })
+    return BigInt(answer!.baseOffset!)
+  }
+
+  /** Starts a worker in this process; it is stopped at the latest with the context. */
+  start(tuning: Partial<WorkerTuning> = {}): RunningWorker {
+    const worker = new RunningWorker((signal, health) =>
+      runWorker({
+        source: this.source,
+        region: 'test',
+        redisUrl: this.server.url,
+        brokers: this.#brokers.split(','),
+        log: serviceLog('worker-test', process.env.TIDEMARK_LOG_LEVEL ?? 'silent'),
+        signal,
+        health,
+        tuning: { kafkaSessionMs: 6_000, ...tuning },
+      }),
+    )
+    this.#stack.use(worker)
+    return worker
+  }
+
+  guard(partition = 0): Guard {
+    return new Guard(this.redis, partitionKeys(this.source.keyPrefix, partition))
+  }
+
+  async view(partition = 0): Promise<View | null> {
+    return this.guard(partition).view()
+  }
+
+  /** Waits until the partition's view is as it should be. */
+  async untilView(what: string, isSo: (view: View) => boolean, partition = 0): Promise<View> {
+    let view: View | null = null
+    const look = async () => {
+      view = await this.view(partition)
+      return view !== null && isSo(view)
+    }
+    await waitUntil(what, look, { timeoutMs: 30_000 })
+    return view!
+  }
+
+  async untilOffset(next: bigint, partition = 0): Promise<View> {
+    return this.untilView(`offset ${next} is applied`, (view) => storedOffset(view) >= next, partition)
+  }
+
+  /** Waits for the first gap of a fresh region and closes it at the watermark. */
+  async untilTrusted(at: TidemarkRecord & { kind: 'watermark' }, partition = 0): Promise<View> {
+    await this.untilView('there is a view', () => true, partition)
+    const offset = await this.publish(partition, at)
+    return this.untilOffset(offset + 1n, partition)
+  }
+
+  /** Stores a live value, as an app would. */
+  async fill(key: string, keyspace: string, low: Position): Promise<FillResult> {
+    const id = randomUUID().replaceAll('-', '').slice(0, 16)
+    await this.guard().lease(key, keyspace, id, 5_000, null)
+    const label = { low, high: low }
+    return this.guard().fill(key, keyspace, id, { label, loadedAt: null, ttlMs: 60_000, payload: Buffer.from('value') })
+  }
+}
+
+/** A worker that runs in this process. */
+export class RunningWorker implements AsyncDisposable {
+  readonly health = new Health()
+  readonly ended: Promise<void>
+  readonly #stopping = new AbortController()
+
+  constructor(run: (signal: AbortSignal, health: Health) => Promise<void>) {
+    this.ended = run(this.#stopping.signal, this.health)
+    this.ended.catch(() => undefined)
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort()
+    await this.ended
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopping.abort()
+    await this.ended.catch(() => undefined)
+  }
+}
+
+function testSource(partitions: number): Source {
+  return defineSource({
+    name: `w${randomUUID().slice(0, 8)}`,
+    partitions,
+    keyspaces: {
+      product: { key: 'product:{id}', tables: { 'public.products': { id: 'id' } } },
+      article: {
+        key: 'article:{id}',
+        tables: { 'public.articles': { id: 'id' } },
+        contract: { retainStaleMs: 60_000 },
+      },
+    },
+  }) as unknown as Source
+}
+
+/** Records in the words of a test: versions and positions by their LSN, in epoch 1 unless said otherwise. */
+export const record = {
+  event: (key: string, lsn: number, epoch = 1): TidemarkRecord & { kind: 'event' } => ({
+    kind: 'event',
+    key,
+    keyspace: key.split(':')[0]!,
+    version: version(epoch, BigInt(lsn)),
+    timeUs: BigInt(Date.now()) * 1000n,
+  }),
+  watermark: (lsn: number, epoch = 1, timeMs = Date.now()): TidemarkRecord & { kind: 'watermark' } => ({
+    kind: 'watermark',
+    position: position(epoch, BigInt(lsn)),
+    timeUs: BigInt(timeMs) * 1000n,
+  }),
+  floor: (keyspace: string, lsn: number, epoch = 1): TidemarkRecord & { kind: 'floor' } => ({
+    kind: 'floor',
+    keyspace,
+    position: position(epoch, BigInt(lsn)),
+    timeUs: BigInt(Date.now()) * 1000n,
+  }),
+  epoch: (epoch: number, lsn: number): TidemarkRecord & { kind: 'epoch' } => ({
+    kind: 'epoch',
+    position: position(epoch, BigInt(lsn)),
+    systemIdentifier: 7n,
+    timeline: 1,
+    timeUs: BigInt(Date.now()) * 1000n,
+  }),
+}
+
+export const at = (lsn: number, epoch = 1): Position => position(epoch, BigInt(lsn))

@@ -1,0 +1,90 @@
+import { DEFAULT_TOMBSTONE_LIMITS, Guard, partitionKeys, type RedisClient } from '@tidemark/guard'
+import type { Source } from '@tidemark/protocol'
+import type { Logger } from '@tidemark/service'
+import type { WorkerMetrics } from '@tidemark/telemetry'
+import type { FetchedRecord } from './batch.ts'
+import type { Beats } from './beat.ts'
+import type { PartitionHandler } from './bus.ts'
+import type { LogRange } from './log-range.ts'
+import { PartitionApplier } from './partition-applier.ts'
+import { PartitionWatch } from './partition-watch.ts'
+
+export interface RegionOptions {
+  readonly source: Source
+  readonly redis: RedisClient
+  readonly ranges: () => Promise<ReadonlyMap<number, LogRange>>
+  readonly maxEventsPerBatch: number
+  readonly patienceMs: number
+  readonly metrics: WorkerMetrics
+  readonly beats: Beats
+  readonly log: Logger
+}
+
+interface Lane {
+  readonly applier: PartitionApplier
+  readonly watch: PartitionWatch
+}
+
+/** The partitions that this worker holds in its region's Redis, for the life of one Kafka client. */
+export class Region implements PartitionHandler {
+  readonly #options: RegionOptions
+  readonly #lanes = new Map<number, Lane>()
+
+  constructor(options: RegionOptions) {
+    this.#options = options
+  }
+
+  async assigned(partitions: readonly number[], signal: AbortSignal): Promise<ReadonlyMap<number, bigint>> {
+    this.#options.beats.assign(partitions)
+    this.#lanes.clear()
+    for (const partition of partitions) this.#lanes.set(partition, this.#lane(partition))
+    const resumed = [...this.#lanes].map(async ([partition, { applier }]) => {
+      return [partition, await applier.resume(signal)] as const
+    })
+    return new Map(await Promise.all(resumed))
+  }
+
+  async take(partition: number, records: readonly FetchedRecord[], signal: AbortSignal): Promise<bigint> {
+    const lane = this.#lanes.get(partition)
+    // Fetched before a rebalance took the partition away: whoever has it now applies it.
+    if (lane === undefined) return records[0]?.offset ?? 0n
+    const next = await lane.applier.take(records, signal)
+    await lane.watch.look()
+    return next
+  }
+
+  /** Records between what is applied and the end of the log; undefined before the first assignment is done. */
+  lagRecords(ranges: ReadonlyMap<number, LogRange>): number | undefined {
+    let lag = 0n
+    for (const [partition, { applier }] of this.#lanes) {
+      const range = ranges.get(partition)
+      if (applier.asked === null || range === undefined) return undefined
+      if (range.high > applier.asked) lag += range.high - applier.asked
+    }
+    return Number(lag)
+  }
+
+  #lane(partition: number): Lane {
+    const { source, redis, maxEventsPerBatch, patienceMs, metrics, beats, log } = this.#options
+    const guard = new Guard(redis, partitionKeys(source.keyPrefix, partition))
+    const isKnownKeyspace = (name: string) => Object.hasOwn(source.keyspaces, name)
+    const watch = new PartitionWatch({ partition, guard, metrics, beats, isKnownKeyspace, log })
+    const applier = new PartitionApplier(partition, {
+      guard,
+      logRange: () => this.#range(partition),
+      terms: {
+        maxEvents: maxEventsPerBatch,
+        retainStaleMs: (name) => (isKnownKeyspace(name) ? source.keyspaces[name]!.contract.retainStaleMs : 0),
+      },
+      tombstones: DEFAULT_TOMBSTONE_LIMITS,
+      patienceMs,
+      observer: watch,
+      log,
+    })
+    return { applier, watch }
+  }
+
+  async #range(partition: number): Promise<LogRange> {
+    return (await this.#options.ranges()).get(partition)!
+  }
+}

@@ -1,0 +1,193 @@
+import type { Source } from '@tidemark/protocol'
+import { type Logger, outageLevel, retrying } from '@tidemark/service'
+import { type Health, type WorkerMetrics, workerMetrics } from '@tidemark/telemetry'
+import type { Redis } from 'ioredis'
+import { Beats, type Stall } from './beat.ts'
+import { Bus, type PartitionHandler } from './bus.ts'
+import { LagProbe } from './lag-probe.ts'
+import { persistently, regionRedis } from './redis.ts'
+import { Region } from './region.ts'
+import { StallLog } from './stall-log.ts'
+
+export interface WorkerOptions {
+  readonly source: Source
+  readonly region: string
+  readonly redisUrl: string
+  readonly brokers: readonly string[]
+  /** `tidemark.<source>.<region>` unless given: the workers of a region share its partitions. */
+  readonly groupId?: string
+  readonly log: Logger
+  /** Ends the worker in good order. */
+  readonly signal: AbortSignal
+  readonly health?: Health
+  readonly tuning?: Partial<WorkerTuning>
+}
+
+/** Bounds and times; the settings document them. */
+export interface WorkerTuning {
+  readonly stallMs: number
+  readonly maxEventsPerBatch: number
+  readonly partitionsConcurrently: number
+  readonly fetchMaxBytes: number
+  readonly redisTimeoutMs: number
+  readonly redisPatienceMs: number
+  readonly kafkaSessionMs: number
+  readonly kafkaSilenceMs: number
+}
+
+export const DEFAULT_TUNING: WorkerTuning = {
+  stallMs: 10_000,
+  maxEventsPerBatch: 500,
+  partitionsConcurrently: 4,
+  fetchMaxBytes: 1_048_576,
+  redisTimeoutMs: 2_000,
+  redisPatienceMs: 10_000,
+  kafkaSessionMs: 10_000,
+  kafkaSilenceMs: 20_000,
+}
+
+const LAG_INTERVAL_MS = 2_000
+const STALL_LOOK_MS = 1_000
+
+/**
+ * Applies the topic's records to the region's Redis until the signal is aborted, then leaves the group and returns.
+ * What servers do wrong is tried again for as long as it takes. Throws only what somebody has to mend, such as
+ * TOPIC_MISMATCH or SERVER_REFUSED.
+ */
+export async function runWorker(options: WorkerOptions): Promise<void> {
+  const tuning = { ...DEFAULT_TUNING, ...options.tuning }
+  const redis = regionRedis(options.redisUrl, tuning.redisTimeoutMs, options.log)
+  const worker = new Worker(options, tuning, redis)
+  const stallLog = new StallLog(options.log)
+  const stallTimer = setInterval(() => stallLog.noticed(worker.stall), STALL_LOOK_MS)
+  try {
+    await worker.run()
+  } catch (error) {
+    if (!options.signal.aborted) throw error
+  } finally {
+    clearInterval(stallTimer)
+    redis.disconnect()
+  }
+}
+
+class Worker {
+  readonly #options: WorkerOptions
+  readonly #tuning: WorkerTuning
+  readonly #redis: Redis
+  readonly #beats = new Beats()
+  readonly #metrics: WorkerMetrics
+  #lag: LagProbe | undefined
+  #hasJoined = false
+
+  constructor(options: WorkerOptions, tuning: WorkerTuning, redis: Redis) {
+    this.#options = options
+    this.#tuning = tuning
+    this.#redis = redis
+    const { source, region } = options
+    this.#metrics = workerMetrics({
+      region,
+      topic: source.topic,
+      keyspaces: Object.keys(source.keyspaces),
+      read: () => ({
+        beatAgeSeconds: this.#beats.worstAgeMs === undefined ? undefined : this.#beats.worstAgeMs / 1000,
+        consumerLagRecords: this.#lag?.records,
+      }),
+    })
+    options.health?.watch('beats', () => this.#unready())
+  }
+
+  get stall(): Stall | null {
+    return this.#beats.stalled(this.#tuning.stallMs)
+  }
+
+  /** One client of Kafka after another; stopped by the signal, and by what trying again cannot mend. */
+  async run(): Promise<void> {
+    const { signal, log } = this.#options
+    await retrying((healthy) => this.#session(healthy), {
+      signal,
+      minDelayMs: 100,
+      maxDelayMs: 5_000,
+      onRetry: ({ error, failures, outageMs, delayMs }) => {
+        const facts = { err: error, failures, outageMs: Math.round(outageMs), delayMs: Math.round(delayMs) }
+        log[outageLevel(outageMs)](facts, 'starting again with a new Kafka client')
+      },
+    })
+  }
+
+  async #session(healthy: () => void): Promise<void> {
+    const { signal, log } = this.#options
+    // Without its Redis a worker would only keep partitions from others.
+    await persistently('answer', () => this.#redis.ping(), { signal, patienceMs: this.#tuning.redisPatienceMs, log })
+    const bus = await Bus.open(this.#busOptions())
+    try {
+      const region = this.#region(bus)
+      using lag = this.#probeLag(bus, region)
+      this.#lag = lag
+      await bus.consume(this.#noticing(region, healthy), signal)
+    } finally {
+      await bus.close()
+    }
+  }
+
+  /** A batch that was taken is the sign that all is well again: Kafka gave it, and Redis has it. */
+  #noticing(region: Region, healthy: () => void): PartitionHandler {
+    return {
+      assigned: async (partitions, signal) => {
+        const offsets = await region.assigned(partitions, signal)
+        this.#hasJoined = true
+        return offsets
+      },
+      take: async (partition, records, signal) => {
+        const next = await region.take(partition, records, signal)
+        healthy()
+        return next
+      },
+    }
+  }
+
+  #unready(): string | undefined {
+    if (!this.#hasJoined) return 'no partition has been assigned yet'
+    const { stall } = this
+    if (stall === null) return undefined
+    return `no beat for ${Math.round(stall.ageMs)} ms on partitions ${stall.partitions.join(', ')}`
+  }
+
+  #region(bus: Bus): Region {
+    const { source, log } = this.#options
+    return new Region({
+      source,
+      redis: this.#redis,
+      ranges: () => bus.ranges(),
+      maxEventsPerBatch: this.#tuning.maxEventsPerBatch,
+      patienceMs: this.#tuning.redisPatienceMs,
+      metrics: this.#metrics,
+      beats: this.#beats,
+      log,
+    })
+  }
+
+  #probeLag(bus: Bus, region: Region): LagProbe {
+    return new LagProbe({
+      ranges: () => bus.ranges(),
+      lagRecords: (ranges) => region.lagRecords(ranges),
+      intervalMs: LAG_INTERVAL_MS,
+      log: this.#options.log,
+    })
+  }
+
+  #busOptions() {
+    const { source, region, brokers, groupId, log } = this.#options
+    return {
+      brokers,
+      clientId: `tidemark-worker-${region}`,
+      groupId: groupId ?? `tidemark.${source.name}.${region}`,
+      topic: source.topic,
+      partitions: source.partitions,
+      partitionsConcurrently: this.#tuning.partitionsConcurrently,
+      fetchMaxBytes: this.#tuning.fetchMaxBytes,
+      sessionTimeoutMs: this.#tuning.kafkaSessionMs,
+      silenceMs: this.#tuning.kafkaSilenceMs,
+      log,
+    }
+  }
+}
