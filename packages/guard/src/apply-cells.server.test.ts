@@ -49,14 +49,24 @@ const REMOVING: readonly Case[] = [
   { name: 'a retained value and a lease', given: both(retained, leased), outcome: 'absent', left: 'stale' },
   { name: 'a string that is no cell', given: raw('something else'), outcome: 'absent', left: 'nothing' },
   { name: 'an empty string', given: raw(''), outcome: 'absent', left: 'nothing' },
-  { name: 'a cell of a later format', given: raw(`2L${at(200).repeat(2)}${TIME}-`), outcome: 'absent', left: 'nothing' },
+  {
+    name: 'a cell of a later format',
+    given: raw(`2L${at(200).repeat(2)}${TIME}-`),
+    outcome: 'absent',
+    left: 'nothing',
+  },
   {
     name: 'a cell of an unknown state',
     given: raw(`1X${at(200).repeat(2)}${TIME}-`),
     outcome: 'absent',
     left: 'nothing',
   },
-  { name: 'a cell with a garbled label', given: raw(`1L${'z'.repeat(48)}${TIME}-`), outcome: 'absent', left: 'nothing' },
+  {
+    name: 'a cell with a garbled label',
+    given: raw(`1L${'z'.repeat(48)}${TIME}-`),
+    outcome: 'absent',
+    left: 'nothing',
+  },
   {
     name: 'a live cell cut off inside its lease',
     given: raw(`1L${at(50).repeat(2)}${TIME}+0123`),

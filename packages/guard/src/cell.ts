@@ -1,4 +1,4 @@
-import { isEncoded, type Position, TidemarkError } from '@tidemark/protocol'
+import { type Position, parsePosition, TidemarkError } from '@tidemark/protocol'
 
 /** `[low, high]`: the value includes every commit to its key that `low` covers, and none that `high` does not. */
 export interface Label {
@@ -17,7 +17,7 @@ export interface Cell {
 
 const HEAD_BYTES = 64
 const LEASE_BYTES = 29
-const PLUS = 0x2b
+const HEAD = /^1[LS-][0-9a-f]{48}\d{13}(?:-|\+.{16}\d{13})/s
 
 /**
  * Decodes a cell: null when there is no value (absent, or only a lease). Throws CELL_MALFORMED on anything else.
@@ -26,19 +26,16 @@ const PLUS = 0x2b
  */
 export function decodeCell(raw: Buffer | null): Cell | null {
   if (raw === null) return null
-  const head = raw.toString('latin1', 0, HEAD_BYTES)
+  const head = HEAD.exec(raw.toString('latin1', 0, HEAD_BYTES + LEASE_BYTES))?.[0]
+  if (head === undefined) throw malformed()
   const state = head[1]
-  if (head.length < HEAD_BYTES || head[0] !== '1') throw malformed()
   if (state === '-') return null
-  const low = head.slice(2, 26)
-  const high = head.slice(26, 50)
-  if ((state !== 'L' && state !== 'S') || !isEncoded(low) || !isEncoded(high)) throw malformed()
   const loadedAt = Number(head.slice(50, 63))
   return {
     state: state === 'L' ? 'live' : 'stale',
-    label: { low: low as Position, high: high as Position },
+    label: { low: parsePosition(head.slice(2, 26)), high: parsePosition(head.slice(26, 50)) },
     loadedAt: loadedAt === 0 ? null : loadedAt,
-    payload: raw.subarray(raw[HEAD_BYTES - 1] === PLUS ? HEAD_BYTES + LEASE_BYTES : HEAD_BYTES),
+    payload: raw.subarray(head.length),
   }
 }
 

@@ -64,6 +64,9 @@ const OUTCOMES: Readonly<Record<string, Outcome>> = {
   o: 'old-epoch',
 }
 
+/** Fixed width: a cell keeps the id without its length. */
+const LEASE_ID = /^[0-9a-f]{16}$/
+
 const APPLY = new Script('apply')
 const LEASE = new Script('lease-6')
 const FILL = new Script('fill-6')
@@ -137,6 +140,7 @@ export class Guard {
 
   /** @param unusable where the label of the live value began that the caller could not use, if there was one */
   async lease(key: string, keyspace: string, id: string, ms: number, unusable: Position | null): Promise<LeaseResult> {
+    assert(LEASE_ID.test(id), 'the id of a lease has 16 hexadecimal digits')
     const args = [key, keyspace, id, String(ms), unusable ?? '']
     const answer = await LEASE.run(this.#redis, this.#keysWith(key), args)
     switch (answer[0]) {

@@ -31,18 +31,54 @@ export interface View {
 /** Decodes a view; null when there is none. Throws CELL_MALFORMED on anything else. */
 export function decodeView(raw: Buffer | string | null): View | null {
   if (raw === null) return null
+  let view: unknown
   try {
-    const view = JSON.parse(raw.toString()) as View & { format: number }
-    if (view.format === 1 && isEncoded(view.watermark) && isEncoded(view.newest) && isEncoded(view.horizon)) return view
+    view = JSON.parse(raw.toString())
   } catch (cause) {
     throw new TidemarkError('CELL_MALFORMED', 'a view in Redis is not JSON', { cause })
   }
+  if (isView(view)) return view
   throw new TidemarkError('CELL_MALFORMED', 'a view in Redis is not of format 1')
+}
+
+/** Every field counts: a beat that is missing would make an age that is not a number, and no limit exceeds that. */
+function isView(value: unknown): value is View {
+  if (!isRecord(value) || value.format !== 1) return false
+  return (
+    isHex(value.epoch, 8) &&
+    isPosition(value.watermark) &&
+    isPosition(value.newest) &&
+    isPosition(value.horizon) &&
+    isHex(value.offset, 16) &&
+    Number.isFinite(value.beat) &&
+    Number.isInteger(value.current) &&
+    isRecord(value.floors) &&
+    Object.values(value.floors).every(isPosition) &&
+    isRecord(value.generations) &&
+    (value.gap === undefined || typeof value.gap === 'string')
+  )
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null
+}
+
+function isPosition(value: unknown): value is Position {
+  return typeof value === 'string' && isEncoded(value)
+}
+
+function isHex(value: unknown, digits: number): value is string {
+  return typeof value === 'string' && value.length === digits && /^[0-9a-f]+$/.test(value)
 }
 
 /** The floor of a keyspace: its own or that of all, whichever is higher. */
 export function floorOf(view: View, keyspace: string): Position {
-  return maxPosition(view.floors['*'] ?? ORIGIN, view.floors[keyspace] ?? ORIGIN)
+  return maxPosition(ownFloor(view, '*'), ownFloor(view, keyspace))
+}
+
+/** A keyspace may be called `constructor`, which every object has. */
+function ownFloor(view: View, keyspace: string): Position {
+  return Object.hasOwn(view.floors, keyspace) ? view.floors[keyspace]! : ORIGIN
 }
 
 export function encodeOffset(offset: bigint): string {

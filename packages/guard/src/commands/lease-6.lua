@@ -28,7 +28,9 @@ local position = required(view, ARGV[2], ARGV[1])
 if cell and cell.state == 'L' and cell.low >= position and cell.low ~= ARGV[5] then return { 'CHANGED' } end
 
 local now = now_ms()
-if cell and cell.lease and cell.lease_end > now then return { 'BUSY', cell.lease_end - now } end
+-- A command whose answer was lost on the way is sent again: the holder is not kept waiting for itself.
+local taken = cell and cell.lease and cell.lease ~= ARGV[3] and cell.lease_end > now
+if taken then return { 'BUSY', cell.lease_end - now } end
 
 local ttl = tonumber(ARGV[4])
 if cell and cell.state ~= '-' then ttl = math.max(ttl, redis.call('PTTL', KEYS[6])) end

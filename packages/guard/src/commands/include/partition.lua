@@ -23,12 +23,30 @@ local function after(v)
   return head .. string.format('%x', tonumber(digit, 16) + 1) .. string.rep('0', #ones)
 end
 
+local function is_hex(field, digits)
+  return type(field) == 'string' and #field == digits and not string.find(field, '[^0-9a-f]')
+end
+
+-- Whether the fields are those of a view. view.ts refuses the same: a view that readers refuse and that workers went
+-- on writing would never be mended; one that both refuse is a gap, and is written anew.
+local function is_view(view)
+  if type(view) ~= 'table' or view.format ~= 1 then return false end
+  if not (is_hex(view.watermark, 24) and is_hex(view.newest, 24) and is_hex(view.horizon, 24)) then return false end
+  if not (is_hex(view.epoch, 8) and is_hex(view.offset, 16)) then return false end
+  if type(view.beat) ~= 'number' or type(view.current) ~= 'number' then return false end
+  if type(view.floors) ~= 'table' or type(view.generations) ~= 'table' then return false end
+  for _, floor in pairs(view.floors) do
+    if not is_hex(floor, 24) then return false end
+  end
+  return view.gap == nil or type(view.gap) == 'string'
+end
+
 -- The view, or nil when it is gone or cannot be read: both are a gap.
 local function load_view()
-  local raw = redis.call('GET', KEYS[1])
-  if not raw then return nil end
+  local raw = redis.pcall('GET', KEYS[1])
+  if type(raw) ~= 'string' then return nil end
   local readable, view = pcall(cjson.decode, raw)
-  if not readable or type(view) ~= 'table' or view.format ~= 1 then return nil end
+  if not readable or not is_view(view) then return nil end
   return view
 end
 
