@@ -1,0 +1,77 @@
+import type { Lsn } from '@tidemark/protocol'
+import type { Epoch, OpenEpoch } from './epoch.ts'
+import type { SlotState } from './slot.ts'
+
+/** What is known at a start, from the epoch table, the slot and the server. */
+export interface StartFacts {
+  readonly newest: Epoch | undefined
+  readonly slot: SlotState | undefined
+  readonly slotName: string
+  readonly systemIdentifier: bigint
+  readonly timeline: number
+  readonly shape: string
+  /** Whether the publication was made just now: an older slot cannot be decoded with it. */
+  readonly publicationCreated: boolean
+  /** What this process confirmed to the slot last, if it streamed from it before. */
+  readonly confirmedByUs: Lsn | undefined
+  /** Whether Kafka was seen to have lost what it had acknowledged. */
+  readonly busLostRecords: boolean
+}
+
+export type Continuity =
+  | { readonly kind: 'continue'; readonly epoch: OpenEpoch; readonly from: Lsn }
+  /** `from` is the kept slot's position; null when the slot is to be made anew. */
+  | { readonly kind: 'new-epoch'; readonly reason: string; readonly from: Lsn | null }
+  /** The newest epoch was recorded, but its slot was not made, or not told of. */
+  | { readonly kind: 'unfinished'; readonly epoch: Epoch }
+
+/**
+ * Whether the stream can be shown to continue where it stopped. Anything that speaks against it is a new epoch:
+ * the price is that every cached value is refilled once; the price of carrying on wrongly is values that stay stale
+ * for good.
+ */
+export function continuityOf(facts: StartFacts): Continuity {
+  const { newest } = facts
+  const kept = slotToKeep(facts)
+  if (kept.from === undefined) {
+    // An unfinished epoch has no records yet: its number can be used, if it is of this history.
+    if (newest && newest.start === null && isOfThisHistory(newest, facts)) return { kind: 'unfinished', epoch: newest }
+    return { kind: 'new-epoch', reason: kept.reason, from: null }
+  }
+  const { epoch, from } = kept
+  const reason = reasonAgainst(epoch, from, facts)
+  return reason === undefined ? { kind: 'continue', epoch, from } : { kind: 'new-epoch', reason, from }
+}
+
+type Kept = { readonly from: Lsn; readonly epoch: OpenEpoch } | { readonly from?: undefined; readonly reason: string }
+
+function slotToKeep(facts: StartFacts): Kept {
+  const { newest, slot } = facts
+  if (!newest) return { reason: 'the source has no epoch yet' }
+  if (newest.start === null) return { reason: `the opening of epoch ${newest.number} was cut off` }
+  if (!slot) return { reason: 'there is no slot' }
+  if (slot.lost) return { reason: 'the slot was lost or invalidated' }
+  if (slot.confirmed === null) return { reason: 'the slot has no confirmed position' }
+  if (facts.publicationCreated) return { reason: 'the publication was missing' }
+  if (newest.slot !== facts.slotName) return { reason: `the slot was ${newest.slot} before` }
+  if (newest.shape !== facts.shape) return { reason: 'keys are made in another way than before' }
+  return { from: slot.confirmed, epoch: { ...newest, start: newest.start } }
+}
+
+function reasonAgainst(newest: OpenEpoch, from: Lsn, facts: StartFacts): string | undefined {
+  if (newest.systemIdentifier !== facts.systemIdentifier) return 'the server is another cluster'
+  if (newest.timeline !== facts.timeline) return `timeline ${facts.timeline} follows ${newest.timeline}`
+  if (from < newest.start) return 'the slot stands before the start of the epoch'
+  if (facts.confirmedByUs !== undefined && from > facts.confirmedByUs) return 'somebody else moved the slot'
+  if (facts.busLostRecords) return 'Kafka lost records that it had acknowledged'
+  return undefined
+}
+
+function isOfThisHistory(epoch: Epoch, facts: StartFacts): boolean {
+  return (
+    epoch.systemIdentifier === facts.systemIdentifier &&
+    epoch.timeline === facts.timeline &&
+    epoch.slot === facts.slotName &&
+    epoch.shape === facts.shape
+  )
+}

@@ -1,0 +1,120 @@
+import { formatLsn, type Lsn, parseLsn, TidemarkError } from '@tidemark/protocol'
+import type { Client } from 'pg'
+import { codedError, sqlState } from './postgres.ts'
+
+/** One history of a source, as recorded in the database, which physical replication carries along. */
+export interface Epoch {
+  readonly number: number
+  readonly systemIdentifier: bigint
+  readonly timeline: number
+  /** Where its stream begins; null while the slot that decides it is being made. */
+  readonly start: Lsn | null
+  readonly slot: string
+  /** How keys were made when it was opened; see `checkTables`. */
+  readonly shape: string | null
+}
+
+export interface OpenEpoch extends Epoch {
+  readonly start: Lsn
+}
+
+const CREATE = `
+  create schema if not exists tidemark;
+  create table if not exists tidemark.epoch (
+    source text not null,
+    epoch integer not null check (epoch > 0),
+    system_identifier text not null,
+    timeline integer not null,
+    start_lsn pg_lsn,
+    slot text not null,
+    shape text,
+    opened_at timestamptz not null default now(),
+    primary key (source, epoch));
+  alter table tidemark.epoch add column if not exists shape text;
+  grant usage on schema tidemark to public;
+  grant select on tidemark.epoch to public`
+
+const UNIQUE_VIOLATION = '23505'
+
+/** Creates the epoch table unless it is there: the role needs no right to create once it is. */
+export async function ensureEpochTable(client: Client): Promise<void> {
+  const { rows } = await client.query<{ ready: boolean }>(
+    `select exists (select from pg_attribute where attrelid = to_regclass('tidemark.epoch') and attname = 'shape')
+         as ready`,
+  )
+  if (rows[0]?.ready) return
+  try {
+    await client.query(CREATE)
+  } catch (error) {
+    throw codedError(error, 'the table tidemark.epoch cannot be created')
+  }
+}
+
+export async function newestEpoch(client: Client, source: string): Promise<Epoch | undefined> {
+  const { rows } = await client.query<EpochRow>(
+    `select epoch, system_identifier, timeline, start_lsn::text, slot, shape
+       from tidemark.epoch where source = $1 order by epoch desc limit 1`,
+    [source],
+  )
+  return rows[0] && fromRow(rows[0])
+}
+
+interface EpochRow {
+  readonly epoch: number
+  readonly system_identifier: string
+  readonly timeline: number
+  readonly start_lsn: string | null
+  readonly slot: string
+  readonly shape: string | null
+}
+
+function fromRow(row: EpochRow): Epoch {
+  return {
+    number: row.epoch,
+    systemIdentifier: BigInt(row.system_identifier),
+    timeline: row.timeline,
+    start: row.start_lsn === null ? null : parseLsn(row.start_lsn),
+    slot: row.slot,
+    shape: row.shape,
+  }
+}
+
+/**
+ * Records an epoch. The primary key keeps two publishers from choosing one number; the row is there before its
+ * slot is made, so that a crash in between is seen at the next start. Returns once the row is visible, which with a
+ * synchronous standby that is away takes until it is back. Throws SLOT_ACTIVE when another publisher was quicker.
+ */
+export async function recordEpoch(client: Client, source: string, epoch: Epoch): Promise<void> {
+  try {
+    await client.query(
+      `insert into tidemark.epoch (source, epoch, system_identifier, timeline, start_lsn, slot, shape)
+         values ($1, $2, $3, $4, $5::text::pg_lsn, $6, $7)`,
+      [
+        source,
+        epoch.number,
+        epoch.systemIdentifier.toString(),
+        epoch.timeline,
+        lsnText(epoch.start),
+        epoch.slot,
+        epoch.shape,
+      ],
+    )
+  } catch (error) {
+    if (sqlState(error) !== UNIQUE_VIOLATION) throw codedError(error, 'the epoch cannot be recorded')
+    throw new TidemarkError('SLOT_ACTIVE', `another publisher opened epoch ${epoch.number}`, { cause: error })
+  }
+}
+
+/** Records where the epoch starts, once. Throws SLOT_ACTIVE when another publisher did. */
+export async function recordStart(client: Client, source: string, number: number, start: Lsn): Promise<void> {
+  const { rowCount } = await client.query(
+    'update tidemark.epoch set start_lsn = $3::text::pg_lsn where source = $1 and epoch = $2 and start_lsn is null',
+    [source, number, lsnText(start)],
+  )
+  if (rowCount === 1) return
+  throw new TidemarkError('SLOT_ACTIVE', `another publisher finished opening epoch ${number}`)
+}
+
+function lsnText(lsn: Lsn | null): string | null {
+  return lsn === null ? null : formatLsn(lsn)
+}

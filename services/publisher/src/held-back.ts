@@ -1,0 +1,53 @@
+import { type Logger, outageLevel } from '@tidemark/service'
+
+const MIN_POLL_MS = 1
+const MAX_POLL_MS = 50
+const FIRST_REPORT_MS = 1_000
+
+/**
+ * Watches the transaction at the head while it is not visible: how long it has been held back, when to look again,
+ * when to say so. A synchronous standby that is away makes this last, and nothing here can end it: the caller's
+ * signal, or the server, does.
+ */
+export class HeldBack {
+  readonly #log: Logger
+  #xid: number | undefined
+  #sinceMs = 0
+  #pollMs = MIN_POLL_MS
+  #reportAtMs = FIRST_REPORT_MS
+
+  constructor(log: Logger) {
+    this.#log = log
+  }
+
+  /** Seconds that the head has been held back, undefined when none is. */
+  seconds(nowMs: number): number | undefined {
+    return this.#xid === undefined ? undefined : (nowMs - this.#sinceMs) / 1000
+  }
+
+  /** The head was not visible. @returns how long to wait before the next look, in milliseconds */
+  still(xid: number, nowMs: number): number {
+    if (this.#xid !== xid) {
+      this.passed()
+      this.#xid = xid
+      this.#sinceMs = nowMs
+    }
+    this.#report(xid, nowMs - this.#sinceMs)
+    const pollMs = this.#pollMs
+    this.#pollMs = Math.min(MAX_POLL_MS, pollMs * 2)
+    return pollMs
+  }
+
+  /** The head went through, or there is none. */
+  passed(): void {
+    this.#xid = undefined
+    this.#pollMs = MIN_POLL_MS
+    this.#reportAtMs = FIRST_REPORT_MS
+  }
+
+  #report(xid: number, ageMs: number): void {
+    if (ageMs < this.#reportAtMs) return
+    this.#reportAtMs *= 2
+    this.#log[outageLevel(ageMs)]({ xid, ageMs }, 'a committed transaction is not visible yet and is held back')
+  }
+}

@@ -1,0 +1,1 @@
+export { type PublisherLimits, type PublisherOptions, runPublisher } from './publisher.ts'

@@ -1,0 +1,166 @@
+import { formatLsn, type Lsn, type Source, TidemarkError } from '@tidemark/protocol'
+import { cancellableSleep, type Logger, outageLevel } from '@tidemark/service'
+import type { Client } from 'pg'
+import { type Continuity, continuityOf } from './continuity.ts'
+import { type Epoch, ensureEpochTable, newestEpoch, type OpenEpoch, recordEpoch, recordStart } from './epoch.ts'
+import { codedError } from './postgres.ts'
+import { ensurePublication } from './publication.ts'
+import { checkTables } from './replica-identity.ts'
+import { readServerFacts, type ServerFacts } from './server-facts.ts'
+import { endBackend, readSlot, recreateSlot } from './slot.ts'
+import { takePulse } from './snapshot.ts'
+
+export interface OpeningOptions {
+  readonly client: Client
+  readonly source: Source
+  readonly signal: AbortSignal
+  readonly log: Logger
+  readonly confirmedByUs: Lsn | undefined
+  readonly busLostRecords: boolean
+  /** The server's process of our last stream, if there was one. */
+  readonly previousBackend: number | undefined
+}
+
+export interface OpenedSource {
+  readonly epoch: OpenEpoch
+  /** Where the stream resumes: the slot's confirmed position. */
+  readonly from: Lsn
+  readonly server: ServerFacts
+  readonly isNewEpoch: boolean
+}
+
+/**
+ * Checks everything that the stream rests on, and decides whether it continues its epoch or opens a new one. One
+ * publisher at a time: two that both re-create a lost slot would each take the other's gap for continuity.
+ */
+export async function openSource(options: OpeningOptions): Promise<OpenedSource> {
+  try {
+    return await openAlone(options)
+  } catch (error) {
+    options.signal.throwIfAborted()
+    throw codedError(error, 'the source cannot be opened')
+  }
+}
+
+async function openAlone(options: OpeningOptions): Promise<OpenedSource> {
+  const { client, source } = options
+  const server = await readServerFacts(client)
+  const { rows } = await client.query<{ locked: boolean }>(
+    `select pg_try_advisory_lock(hashtextextended('tidemark opening ' || $1, 0)) as locked`,
+    [source.name],
+  )
+  if (!rows[0]?.locked) throw new TidemarkError('SLOT_ACTIVE', 'another publisher is opening the source')
+  try {
+    return await open(options, server)
+  } finally {
+    // A connection that broke has given the lock back already.
+    await client.query('select pg_advisory_unlock_all()').catch(() => undefined)
+  }
+}
+
+async function open(options: OpeningOptions, server: ServerFacts): Promise<OpenedSource> {
+  const { client, source, log } = options
+  const shape = await checkTables(client, source)
+  await ensureEpochTable(client)
+  const publication = await ensurePublication(client, source)
+  const slot = await readSlot(client, source)
+  await refuseActive(options, slot?.activePid ?? null)
+  const continuity = continuityOf({
+    newest: await newestEpoch(client, source.name),
+    slot,
+    slotName: source.slot,
+    systemIdentifier: server.systemIdentifier,
+    timeline: server.timeline,
+    shape,
+    publicationCreated: publication.created,
+    confirmedByUs: options.confirmedByUs,
+    busLostRecords: options.busLostRecords,
+  })
+  const opened = await follow(continuity, options, server, shape)
+  // Nothing is confirmed before an epoch is announced: a slot that has moved proves that the wait was done.
+  if (opened.from <= opened.epoch.start) await waitForRunning(options, server)
+  log.info(
+    { epoch: opened.epoch.number, from: formatLsn(opened.from), timeline: server.timeline },
+    opened.isNewEpoch ? 'a new epoch is open' : 'the epoch continues',
+  )
+  return opened
+}
+
+async function refuseActive(options: OpeningOptions, activePid: number | null): Promise<void> {
+  if (activePid === null) return
+  if (activePid === options.previousBackend) await endBackend(options.client, options.source, activePid)
+  throw new TidemarkError('SLOT_ACTIVE', `process ${activePid} of the server streams from slot ${options.source.slot}`)
+}
+
+async function follow(
+  continuity: Continuity,
+  options: OpeningOptions,
+  server: ServerFacts,
+  shape: string,
+): Promise<OpenedSource> {
+  if (continuity.kind === 'continue') return { ...continuity, server, isNewEpoch: false }
+  const epoch = continuity.kind === 'unfinished' ? continuity.epoch : await record(continuity, options, server, shape)
+  const start = epoch.start ?? (await makeSlot(epoch, options, server))
+  return { epoch: { ...epoch, start }, from: start, server, isNewEpoch: true }
+}
+
+async function record(
+  { reason, from }: Extract<Continuity, { kind: 'new-epoch' }>,
+  { client, source, log }: OpeningOptions,
+  { systemIdentifier, timeline }: ServerFacts,
+  shape: string,
+): Promise<Epoch> {
+  const newest = await newestEpoch(client, source.name)
+  const number = (newest?.number ?? 0) + 1
+  const epoch = { number, systemIdentifier, timeline, start: from, slot: source.slot, shape }
+  log.warn({ epoch: number, reason }, 'the stream cannot be shown to continue: a new epoch')
+  const recorded = recordEpoch(client, source.name, epoch)
+  await reportWhile(recorded, log, 'the epoch’s row waits to be committed, perhaps for a synchronous standby')
+  return epoch
+}
+
+async function makeSlot(epoch: Epoch, { client, source, log }: OpeningOptions, server: ServerFacts): Promise<Lsn> {
+  const made = recreateSlot(client, source, server.version)
+  const start = await reportWhile(made, log, 'the slot waits for the transactions that were running')
+  await recordStart(client, source.name, epoch.number, start)
+  return start
+}
+
+const REPORT_MS = 5_000
+
+/** Says what is being waited for, for as long as it takes: only the server can end these waits. */
+async function reportWhile<T>(promise: Promise<T>, log: Logger, what: string): Promise<T> {
+  const sinceMs = performance.now()
+  const timer = setInterval(() => {
+    const waitedMs = performance.now() - sinceMs
+    log[outageLevel(waitedMs)]({ waitedMs }, what)
+  }, REPORT_MS)
+  try {
+    return await promise
+  } finally {
+    clearInterval(timer)
+  }
+}
+
+const POLL_MS = 50
+
+/**
+ * Waits until every transaction that was running has ended (I5 for a start position): a commit before the start
+ * may still be waiting for a synchronous standby, and is not delivered any more. Bounded by `signal` alone: going
+ * on earlier would let a fill claim a commit that it cannot see.
+ */
+async function waitForRunning({ client, signal, log }: OpeningOptions, server: ServerFacts): Promise<void> {
+  const { xmax } = (await takePulse(client, server.segmentBytes)).snapshot
+  const sinceMs = performance.now()
+  let reportAtMs = 1_000
+  for (;;) {
+    const { xmin } = (await takePulse(client, server.segmentBytes)).snapshot
+    if (xmin >= xmax) return
+    const waitedMs = performance.now() - sinceMs
+    if (waitedMs >= reportAtMs) {
+      log[outageLevel(waitedMs)]({ xid: xmin.toString(), waitedMs }, 'the epoch waits for a running transaction')
+      reportAtMs *= 2
+    }
+    await cancellableSleep(POLL_MS, signal)
+  }
+}

@@ -1,0 +1,218 @@
+import { AssertionError } from 'node:assert'
+import { isTidemarkError, type Lsn, type Source } from '@tidemark/protocol'
+import { type Logger, outageLevel, retrying } from '@tidemark/service'
+import { type Health, type PublisherReadings, publisherMetrics } from '@tidemark/telemetry'
+import { Acker } from './acker.ts'
+import { Bus } from './bus.ts'
+import { HeldBack } from './held-back.ts'
+import { Inbox } from './inbox.ts'
+import { OffsetWatch } from './offset-watch.ts'
+import { openSource } from './opening.ts'
+import { Pipeline, type PipelineLimits } from './pipeline.ts'
+import { connect } from './postgres.ts'
+import { ReplicationStream } from './stream.ts'
+import { TransactionAssembler } from './transaction.ts'
+import { WatermarkTime } from './watermark-time.ts'
+
+export interface PublisherOptions extends Partial<PublisherLimits> {
+  readonly source: Source
+  /** The primary. The role needs REPLICATION, and the right to create the publication and the epoch table once. */
+  readonly postgresUrl: string
+  readonly brokers: readonly string[]
+  readonly signal: AbortSignal
+  readonly log: Logger
+  readonly health?: Health
+}
+
+export interface PublisherLimits extends PipelineLimits {
+  readonly replicationFactor: number
+  readonly sendDeadlineMs: number
+  /** How long Postgres may say nothing. */
+  readonly silenceMs: number
+  /** What may wait in memory before reading stops. */
+  readonly maxBufferBytes: number
+  readonly minRetryMs: number
+  readonly maxRetryMs: number
+}
+
+const DEFAULT_LIMITS: PublisherLimits = {
+  beatMs: 200,
+  pulseDeadlineMs: 5_000,
+  maxBatchKeys: 2_000,
+  maxRecords: 4_000,
+  maxPartitionBytes: 512 * 1024,
+  replicationFactor: 1,
+  sendDeadlineMs: 10_000,
+  silenceMs: 15_000,
+  maxBufferBytes: 16 * 1024 * 1024,
+  minRetryMs: 100,
+  maxRetryMs: 10_000,
+}
+
+/**
+ * Publishes a source until `signal` is aborted. There is one way to recover from whatever goes wrong: everything is
+ * closed and opened again from the slot's confirmed position, with back-off. What was in flight is published twice.
+ *
+ * Throws the signal's reason, or a coded error that trying again cannot mend.
+ */
+export async function runPublisher(options: PublisherOptions): Promise<never> {
+  const publisher = new Publisher(options)
+  const { signal, log } = options
+  const { minRetryMs, maxRetryMs } = limitsOf(options)
+  return retrying((healthy) => publisher.live(healthy), {
+    signal,
+    minDelayMs: minRetryMs,
+    maxDelayMs: maxRetryMs,
+    onRetry: ({ error, failures, delayMs, outageMs }) => {
+      // A broken rule of our own is no outage: nothing says that the next life would keep it.
+      if (error instanceof AssertionError) throw error
+      publisher.restarted(error)
+      log[outageLevel(outageMs)]({ err: error, failures, delayMs, outageMs }, 'opening the stream again')
+    },
+  })
+}
+
+/** What outlives one life of the pipeline: what was seen of relations and offsets, and what was confirmed. */
+class Publisher {
+  readonly #options: PublisherOptions
+  readonly #limits: PublisherLimits
+  readonly #offsets = new OffsetWatch()
+  readonly #heldBack: HeldBack
+  readonly #assembler: TransactionAssembler
+  readonly #metrics
+  #readings: () => PublisherReadings = () => ({})
+  #confirmed: Lsn | undefined
+  #backend: number | undefined
+  #busLostRecords = false
+  #notReady: string | undefined = 'not streaming yet'
+  #beatAtMs: number | undefined
+
+  constructor(options: PublisherOptions) {
+    const { source, log, health } = options
+    this.#options = options
+    this.#limits = limitsOf(options)
+    this.#heldBack = new HeldBack(log)
+    this.#metrics = publisherMetrics({ keyspaces: Object.keys(source.keyspaces), read: () => this.#read() })
+    this.#assembler = new TransactionAssembler(source, {
+      onUnknown: () => this.#metrics.unknownMessage(),
+      onFloor: (keyspace, cause) => this.#metrics.floor(keyspace.name, cause),
+      onShapeChanged: ({ table, keyspaces }) => {
+        const lacking = keyspaces.flatMap((k) => k.lacking)
+        log.warn({ table, lacking }, 'the shape of a table changed: its keyspaces are refilled')
+      },
+    })
+    health?.watch('streaming', () => this.#notReady)
+    health?.watch('beat', () => this.#beatIsOld())
+  }
+
+  restarted(error: unknown): void {
+    this.#notReady = 'opening the stream again'
+    this.#heldBack.passed()
+    this.#metrics.restarted(isTidemarkError(error) ? error.code : 'other')
+    if (isTidemarkError(error, 'BUS_LOST_RECORDS')) this.#busLostRecords = true
+  }
+
+  /** One life of the pipeline, from opening to whatever ends it. */
+  async live(healthy: () => void): Promise<never> {
+    const { source, postgresUrl, brokers, log } = this.#options
+    const limits = this.#limits
+    const life = new AbortController()
+    const signal = AbortSignal.any([life.signal, this.#options.signal])
+    await using parts = new AsyncDisposableStack()
+
+    const client = await connect(postgresUrl, (error) => life.abort(error))
+    parts.defer(() => client.end())
+    // A query that waits on the server, perhaps for a standby, ends with its connection.
+    signal.addEventListener('abort', () => void client.end().catch(() => undefined), { once: true })
+    const busOptions = { brokers, topic: source.topic, partitions: source.partitions, offsets: this.#offsets, log }
+    const { replicationFactor, sendDeadlineMs: deadlineMs } = limits
+    const bus = await Bus.open({ ...busOptions, replicationFactor, deadlineMs })
+    parts.defer(() => bus.close())
+
+    const opened = await openSource({
+      client,
+      source,
+      signal,
+      log,
+      confirmedByUs: this.#confirmed,
+      busLostRecords: this.#busLostRecords,
+      previousBackend: this.#backend,
+    })
+    if (opened.isNewEpoch) this.#offsets.forget()
+    this.#busLostRecords = false
+    this.#confirmed = opened.from
+
+    const acker = new Acker(opened.from)
+    let stream: ReplicationStream | undefined
+    const inbox = new Inbox({
+      assembler: this.#assembler,
+      maxBytes: limits.maxBufferBytes,
+      pause: () => stream?.pause(),
+      resume: () => stream?.resume(),
+    })
+    stream = await ReplicationStream.open({
+      url: postgresUrl,
+      slot: source.slot,
+      publication: source.publication,
+      start: opened.from,
+      silenceMs: limits.silenceMs,
+      acknowledged: () => acker.forAcknowledge(),
+      onMessage: (message) => inbox.accept(message),
+      onKeepalive: (lsn) => inbox.keepalive(lsn),
+      onBroken: (error) => life.abort(error),
+    })
+    parts.defer(() => stream.close())
+    this.#backend = stream.backendPid
+    this.#readings = () => ({ bufferBytes: inbox.bytes, epoch: opened.epoch.number })
+
+    const pipeline = new Pipeline({
+      opened,
+      partitions: source.partitions,
+      client,
+      inbox,
+      stream,
+      bus,
+      acker,
+      time: new WatermarkTime(),
+      heldBack: this.#heldBack,
+      limits,
+      metrics: this.#metrics,
+      log,
+      signal,
+      end: (reason) => life.abort(reason),
+      onBeat: (position) => {
+        this.#confirmed = position
+        this.#beatAtMs = performance.now()
+        this.#notReady = undefined
+        healthy()
+      },
+    })
+    return await pipeline.run()
+  }
+
+  #beatIsOld(): string | undefined {
+    const ageMs = this.#beatAtMs === undefined ? undefined : performance.now() - this.#beatAtMs
+    if (ageMs === undefined) return 'no watermark has been published yet'
+    return ageMs > MAX_BEATS * this.#limits.beatMs ? `the last watermark is ${Math.round(ageMs)} ms old` : undefined
+  }
+
+  #read(): PublisherReadings {
+    const nowMs = performance.now()
+    return {
+      ...this.#readings(),
+      heldBackSeconds: this.#heldBack.seconds(nowMs),
+      beatAgeSeconds: this.#beatAtMs === undefined ? undefined : (nowMs - this.#beatAtMs) / 1000,
+    }
+  }
+}
+
+/** So many beats may be missed before the publisher says that it is not ready. */
+const MAX_BEATS = 20
+
+/** A limit that is not given keeps its default. */
+function limitsOf(options: Partial<PublisherLimits>): PublisherLimits {
+  const limits = { ...DEFAULT_LIMITS }
+  for (const name of Object.keys(DEFAULT_LIMITS) as (keyof PublisherLimits)[])
+    limits[name] = options[name] ?? limits[name]
+  return limits
+}
