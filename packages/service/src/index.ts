@@ -3,6 +3,13 @@ export { withDeadline } from './deadline.ts'
 export { EXIT, type RunContext, runService, type Service } from './process-life.ts'
 export { redactUrls } from './redaction.ts'
 export { type Logger, serviceLog } from './service-log.ts'
-export { type Environment, misspeltSettings, readSettings, type SettingsSchema, serviceSettings } from './settings.ts'
+export {
+  type Environment,
+  misspeltSettings,
+  readSettings,
+  type SettingsSchema,
+  serverUrl,
+  serviceSettings,
+} from './settings.ts'
 export { sampleEnvironment, settingsTable, withSettingsTable } from './settings-document.ts'
 export { loadSource } from './source-file.ts'

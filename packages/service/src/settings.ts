@@ -32,6 +32,17 @@ export function serviceSettings<const S extends z.ZodRawShape>(shape: S) {
   return z.object({ ...shape, ...processShape })
 }
 
+/**
+ * The URL of a server, of one of these schemes. The scheme is checked because `user:password@host`, which lacks one,
+ * is a URL too, of the scheme `user`.
+ */
+export function serverUrl(...schemes: readonly string[]) {
+  return z.url({
+    protocol: new RegExp(`^(?:${schemes.join('|')})$`),
+    error: `must be a URL that starts with ${schemes.map((scheme) => `${scheme}://`).join(' or ')}`,
+  })
+}
+
 export type Environment = Readonly<Record<string, string | undefined>>
 
 /**
