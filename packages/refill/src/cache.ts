@@ -6,11 +6,13 @@ import {
   type FillResult,
   type Guard,
   judge,
+  type Label,
   type LeaseResult,
   type Sight,
   type Terms,
 } from '@tidemark/guard'
 import {
+  isTidemarkError,
   type Keyspace,
   type KeyValue,
   keyFor,
@@ -46,6 +48,8 @@ export interface Reading<Value> {
   readonly doubt: ReadDoubt | null
   /** The value reflects every commit to its key that this covers; null when it came without a label. */
   readonly position: Position | null
+  /** And it includes no commit to its key that the label's `high` does not cover. */
+  readonly label: Label | null
   /** `redis`, `primary`, or the replica's name. */
   readonly from: string
 }
@@ -119,10 +123,15 @@ export class Cache<Params extends Readonly<Record<string, KeyValue>>, Value> {
       watermarkDeadline: start + this.#host.timings.watermarkWaitMs,
     }
     // Ends: each further round waits pollMs or was let in by another's store, and the deadlines stop the waiting.
-    for (;;) {
-      const step = await this.#step(inquiry)
-      if (step !== 'again') return step
-      await sleep(this.#host.timings.pollMs)
+    try {
+      for (;;) {
+        const step = await this.#step(inquiry)
+        if (step !== 'again') return step
+        await sleep(this.#host.timings.pollMs)
+      }
+    } catch (error) {
+      this.#emit({ event: 'readFailed', code: isTidemarkError(error) ? error.code : null })
+      throw error
     }
   }
 
@@ -217,7 +226,10 @@ export class Cache<Params extends Readonly<Record<string, KeyValue>>, Value> {
     const reach = label?.high ?? standing?.reach
     if (reach) inquiry.session?.saw(reach, standing?.systemIdentifier ?? null)
     if (verdict.fresh) {
-      return this.#ended({ value, freshness: 'fresh', doubt: null, position: verdict.position, from: got.from }, doubt)
+      return this.#ended(
+        { value, freshness: 'fresh', doubt: null, position: verdict.position, label, from: got.from },
+        doubt,
+      )
     }
     if (this.#keyspace.contract.whenUnprovable === 'fail') throw this.#unprovable(verdict.doubt)
     return this.#ended({
@@ -225,6 +237,7 @@ export class Cache<Params extends Readonly<Record<string, KeyValue>>, Value> {
       freshness: 'stale',
       doubt: verdict.doubt,
       position: label?.low ?? null,
+      label,
       from: got.from,
     })
   }
@@ -245,13 +258,27 @@ export class Cache<Params extends Readonly<Record<string, KeyValue>>, Value> {
     const { demand } = inquiry.terms
     if (demand && !satisfies(position, demand.seen)) this.#emit({ event: 'versionRegression' })
     inquiry.session?.saw(cell.label.high, null)
-    return this.#ended({ value: this.#decode(cell), freshness: 'fresh', doubt: null, position, from: REDIS })
+    return this.#ended({
+      value: this.#decode(cell),
+      freshness: 'fresh',
+      doubt: null,
+      position,
+      label: cell.label,
+      from: REDIS,
+    })
   }
 
   /** What is in the cell, as stale, where the contract allows that. */
   #retained(cell: Cell | null, doubt: ReadDoubt): Reading<Value> | null {
     if (cell === null || this.#keyspace.contract.whenUnprovable !== 'serve-stale') return null
-    return { value: this.#decode(cell), freshness: 'stale', doubt, position: cell.label.low, from: REDIS }
+    return {
+      value: this.#decode(cell),
+      freshness: 'stale',
+      doubt,
+      position: cell.label.low,
+      label: cell.label,
+      from: REDIS,
+    }
   }
 
   #decode(cell: Cell): Value {

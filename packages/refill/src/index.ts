@@ -1,3 +1,4 @@
+export type { Demand, Label } from '@tidemark/guard'
 export { Cache, type CacheOptions, type Reading, type ReadOptions } from './cache.ts'
 export type { Connection, ConnectionPool, PooledConnection } from './database.ts'
 export { CHANNEL, type RefillEvent, type RefillOutcome } from './events.ts'
