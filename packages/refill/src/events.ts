@@ -1,4 +1,5 @@
 import { channel } from 'node:diagnostics_channel'
+import type { ErrorCode } from '@tidemark/protocol'
 import type { ReadDoubt } from './judge-loaded.ts'
 
 /**
@@ -8,6 +9,8 @@ import type { ReadDoubt } from './judge-loaded.ts'
 interface Events {
   /** A read ended. `doubt` says why the cell in Redis could not be used, null for a hit. */
   read: { keyspace: string; from: string; fresh: boolean; doubt: ReadDoubt | null }
+  /** A read threw; `code` is null when its error has none. */
+  readFailed: { keyspace: string; code: ErrorCode | null }
   /** A loaded value was offered to the cache. `outcome` is the guard's answer, or why there was nothing to offer. */
   refill: { keyspace: string; from: string; outcome: RefillOutcome }
   /** A replica was refused: it had not replayed far enough. `lagBytes` is what it lacked. */
