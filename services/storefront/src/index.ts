@@ -1,0 +1,5 @@
+export { default as source } from '../tidemark.config.ts'
+export type { Product } from './product.ts'
+export type { Review } from './review.ts'
+export { buildShop, type ShopOptions } from './shop.ts'
+export { SESSION_HEADER } from './shop-session.ts'

@@ -1,0 +1,82 @@
+import { openTidemark } from '@tidemark/refill'
+import { type Logger, outageLevel, retrying, runService } from '@tidemark/service'
+import { Health, refillMetrics, startTelemetry } from '@tidemark/telemetry'
+import type { Redis } from 'ioredis'
+import type { Pool } from 'pg'
+// Imported, not loaded by a path from the settings: what the shop reads is checked against its keyspaces' types.
+import source from '../tidemark.config.ts'
+import { recordRefills } from './refill-recorder.ts'
+import { ReplicaLagProbe } from './replica-lag-probe.ts'
+import { postgresPool, regionRedis } from './servers.ts'
+import { storefrontSettings } from './settings.ts'
+import { buildShop } from './shop.ts'
+
+await runService({
+  name: 'storefront',
+  description: 'the example shop of one region: reads through Tidemark, writes to the primary',
+  settings: storefrontSettings,
+  run: async (given, { signal, log }) => {
+    await using resources = new AsyncDisposableStack()
+    const region = given.TIDEMARK_REGION
+    const health = new Health()
+    const telemetry = await startTelemetry({
+      service: 'storefront',
+      region,
+      host: given.TIDEMARK_TELEMETRY_HOST,
+      port: given.TIDEMARK_TELEMETRY_PORT,
+      health,
+    })
+    resources.defer(() => telemetry.stop())
+
+    const redis = resources.adopt(regionRedis(given.TIDEMARK_REDIS_URL, log), (client) => client.disconnect())
+    const pool = (name: string, url: string) =>
+      resources.adopt(postgresPool(name, url, given.TIDEMARK_POOL_SIZE, log), (p) => p.end())
+    const primary = pool('primary', given.TIDEMARK_PRIMARY_URL)
+    const replicas = given.TIDEMARK_REPLICA_URLS.map((url, i) => {
+      const name = `${region}-replica-${i + 1}`
+      return { name, pool: pool(name, url) }
+    })
+
+    const lag = resources.use(new ReplicaLagProbe(primary, replicas))
+    const metrics = refillMetrics({
+      region,
+      keyspaces: Object.keys(source.keyspaces),
+      replicas: replicas.map((replica) => replica.name),
+      read: () => ({ replicaLagSeconds: lag.seconds }),
+    })
+    resources.use(recordRefills(source.name, metrics))
+
+    const tokenKeys = [{ id: 0, secret: given.TIDEMARK_SESSION_SECRET }]
+    const tidemark = await openTidemark({ source, redis, primary, replicas, region, tokenKeys })
+    const shop = buildShop({ tidemark, log })
+    await shop.listen({ host: given.TIDEMARK_HTTP_HOST, port: given.TIDEMARK_HTTP_PORT })
+    resources.defer(() => shop.close())
+
+    const reached = health.check('servers')
+    await untilReached(redis, primary, signal, log)
+    reached.pass()
+    log.info({ region, address: shop.listeningOrigin, telemetryPort: telemetry.port }, 'the shop is open')
+    await aborted(signal)
+  },
+})
+
+/**
+ * A shop is ready once it has reached its servers, and stays so: it can do without its Redis, and the primary is
+ * everybody's, so that its loss would take all shops out of service at once, those with a full cache too.
+ */
+async function untilReached(redis: Redis, primary: Pool, signal: AbortSignal, log: Logger): Promise<void> {
+  await retrying(async () => await Promise.all([redis.ping(), primary.query('select 1')]), {
+    signal,
+    minDelayMs: 50,
+    maxDelayMs: 1_000,
+    onRetry: ({ error, failures, outageMs }) =>
+      log[outageLevel(outageMs)]({ err: error, failures, outageMs: Math.round(outageMs) }, 'servers not reached yet'),
+  })
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  if (signal.aborted) resolve()
+  else signal.addEventListener('abort', () => resolve(), { once: true })
+  return promise
+}
