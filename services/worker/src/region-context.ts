@@ -6,16 +6,16 @@ import {
   type EncodedRecord,
   encodeRecord,
   type Position,
-  position,
   type Source,
+  type SourceConfig,
   type TidemarkRecord,
-  version,
 } from '@tidemark/protocol'
 import { serviceLog } from '@tidemark/service'
 import { Health } from '@tidemark/telemetry'
 import { Redis } from 'ioredis'
 import { type Admin, Kafka, logLevel, type Producer } from 'kafkajs'
 import { storedOffset } from './log-range.ts'
+import { WatermarkStream } from './watermark-stream.ts'
 import { runWorker, type WorkerTuning } from './worker.ts'
 
 /** For tests: a topic and a Redis of one's own, a producer that speaks as a publisher would, and workers. */
@@ -24,12 +24,14 @@ export class RegionContext implements AsyncDisposable {
   readonly server: RedisServer
   readonly redis: Redis
   readonly admin: Admin
-  readonly #brokers: string
+  readonly brokers: string
+  /** What `tidemark.config.ts` would hold. */
+  readonly config: SourceConfig
   readonly #producer: Producer
   readonly #stack: AsyncDisposableStack
 
   private constructor(parts: {
-    source: Source
+    config: SourceConfig
     server: RedisServer
     redis: Redis
     brokers: string
@@ -37,11 +39,12 @@ export class RegionContext implements AsyncDisposable {
     producer: Producer
     stack: AsyncDisposableStack
   }) {
-    this.source = parts.source
+    this.config = parts.config
+    this.source = defineSource(parts.config) as unknown as Source
     this.server = parts.server
     this.redis = parts.redis
     this.admin = parts.admin
-    this.#brokers = parts.brokers
+    this.brokers = parts.brokers
     this.#producer = parts.producer
     this.#stack = parts.stack
   }
@@ -57,12 +60,13 @@ export class RegionContext implements AsyncDisposable {
     const admin = kafka.admin()
     await admin.connect()
     stack.defer(() => admin.disconnect())
-    const source = testSource(options.partitions ?? 1)
+    const config = testConfig(options.partitions ?? 1)
+    const source = defineSource(config) as unknown as Source
     await admin.createTopics({ topics: [{ topic: source.topic, numPartitions: source.partitions }] })
     const producer = kafka.producer({ createPartitioner: () => (args) => args.message.partition ?? 0 })
     await producer.connect()
     stack.defer(() => producer.disconnect())
-    return new RegionContext({ source, server, redis, brokers, admin, producer, stack: stack.move() })
+    return new RegionContext({ config, server, redis, brokers, admin, producer, stack: stack.move() })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -81,21 +85,48 @@ export class RegionContext implements AsyncDisposable {
   }
 
   /** Starts a worker in this process; it is stopped at the latest with the context. */
-  start(tuning: Partial<WorkerTuning> = {}): RunningWorker {
-    const worker = new RunningWorker((signal, health) =>
+  start(tuning: Partial<WorkerTuning> = {}, health = new Health()): RunningWorker {
+    const worker = new RunningWorker((signal) =>
       runWorker({
         source: this.source,
         region: 'test',
         redisUrl: this.server.url,
-        brokers: this.#brokers.split(','),
+        brokers: this.brokers.split(','),
         log: serviceLog('worker-test', process.env.TIDEMARK_LOG_LEVEL ?? 'silent'),
         signal,
         health,
-        tuning: { kafkaSessionMs: 6_000, ...tuning },
+        tuning: { kafkaSessionMs: 2_000, ...tuning },
       }),
     )
     this.#stack.use(worker)
     return worker
+  }
+
+  /** How many workers the consumer group counts. */
+  async members(): Promise<number> {
+    const { groups } = await this.admin.describeGroups([`tidemark.${this.source.name}.test`])
+    return groups[0]!.members.length
+  }
+
+  /** What retention does, at once. */
+  async removeRecordsBefore(offset: bigint): Promise<void> {
+    const { topic } = this.source
+    // The client knows the leaders only of topics that it has asked about.
+    await this.admin.fetchTopicOffsets(topic)
+    await this.admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: `${offset}` }] })
+  }
+
+  /** Deletes the topic with all its records and makes it again. */
+  async remakeTopic(): Promise<void> {
+    const { topic, partitions } = this.source
+    await this.admin.deleteTopics({ topics: [topic] })
+    const remade = async () => this.admin.createTopics({ topics: [{ topic, numPartitions: partitions }] })
+    await waitUntil('the topic is made anew', remade, { timeoutMs: 20_000 })
+  }
+
+  /** Watermarks, one after another, to each of the partitions. */
+  streamWatermarks(partitions: readonly number[], fromLsn: number): WatermarkStream {
+    return new WatermarkStream(this, partitions, fromLsn)
   }
 
   guard(partition = 0): Guard {
@@ -139,12 +170,11 @@ export class RegionContext implements AsyncDisposable {
 
 /** A worker that runs in this process. */
 export class RunningWorker implements AsyncDisposable {
-  readonly health = new Health()
   readonly ended: Promise<void>
   readonly #stopping = new AbortController()
 
-  constructor(run: (signal: AbortSignal, health: Health) => Promise<void>) {
-    this.ended = run(this.#stopping.signal, this.health)
+  constructor(run: (signal: AbortSignal) => Promise<void>) {
+    this.ended = run(this.#stopping.signal)
     this.ended.catch(() => undefined)
   }
 
@@ -159,8 +189,8 @@ export class RunningWorker implements AsyncDisposable {
   }
 }
 
-function testSource(partitions: number): Source {
-  return defineSource({
+function testConfig(partitions: number): SourceConfig {
+  return {
     name: `w${randomUUID().slice(0, 8)}`,
     partitions,
     keyspaces: {
@@ -171,36 +201,5 @@ function testSource(partitions: number): Source {
         contract: { retainStaleMs: 60_000 },
       },
     },
-  }) as unknown as Source
+  }
 }
-
-/** Records in the words of a test: versions and positions by their LSN, in epoch 1 unless said otherwise. */
-export const record = {
-  event: (key: string, lsn: number, epoch = 1): TidemarkRecord & { kind: 'event' } => ({
-    kind: 'event',
-    key,
-    keyspace: key.split(':')[0]!,
-    version: version(epoch, BigInt(lsn)),
-    timeUs: BigInt(Date.now()) * 1000n,
-  }),
-  watermark: (lsn: number, epoch = 1, timeMs = Date.now()): TidemarkRecord & { kind: 'watermark' } => ({
-    kind: 'watermark',
-    position: position(epoch, BigInt(lsn)),
-    timeUs: BigInt(timeMs) * 1000n,
-  }),
-  floor: (keyspace: string, lsn: number, epoch = 1): TidemarkRecord & { kind: 'floor' } => ({
-    kind: 'floor',
-    keyspace,
-    position: position(epoch, BigInt(lsn)),
-    timeUs: BigInt(Date.now()) * 1000n,
-  }),
-  epoch: (epoch: number, lsn: number): TidemarkRecord & { kind: 'epoch' } => ({
-    kind: 'epoch',
-    position: position(epoch, BigInt(lsn)),
-    systemIdentifier: 7n,
-    timeline: 1,
-    timeUs: BigInt(Date.now()) * 1000n,
-  }),
-}
-
-export const at = (lsn: number, epoch = 1): Position => position(epoch, BigInt(lsn))
