@@ -31,8 +31,7 @@ function checkPlain(value: unknown, path: string, depth: number): void {
     for (const [i, item] of value.entries()) checkPlain(item, `${path}[${i}]`, depth + 1)
     return
   }
-  if (typeof value !== 'object' || !isPlain(value))
-    throw refused(path, `is a ${kindOf(value)}, which JSON would change`)
+  if (typeof value !== 'object' || !isPlain(value)) throw refused(path, `is ${kindOf(value)}, which JSON would change`)
   for (const [name, item] of Object.entries(value)) {
     if (item !== undefined) checkPlain(item, `${path}.${name}`, depth + 1)
   }
@@ -44,7 +43,8 @@ function isPlain(value: object): boolean {
 }
 
 function kindOf(value: unknown): string {
-  return typeof value === 'object' ? (value?.constructor?.name ?? 'object') : typeof value
+  if (value === undefined || typeof value === 'number') return String(value)
+  return `a ${typeof value === 'object' ? (value?.constructor?.name ?? 'object') : typeof value}`
 }
 
 function refused(path: string, what: string): TidemarkError {
