@@ -2,6 +2,7 @@ import { TidemarkError } from '@tidemark/protocol'
 import { type Logger, withDeadline } from '@tidemark/service'
 import { Kafka, type KafkaConfig, logLevel, type Producer, type RecordMetadata } from 'kafkajs'
 import type { Message } from './batch.ts'
+import { type LastPublished, readLastPublished } from './last-published.ts'
 import type { OffsetWatch } from './offset-watch.ts'
 
 export interface BusOptions {
@@ -26,11 +27,13 @@ const CLOSE_TIMEOUT_MS = 2_000
  */
 export class Bus {
   readonly #options: BusOptions
+  readonly #kafka: Kafka
   readonly #producer: Producer
   #sending = false
 
-  private constructor(options: BusOptions, producer: Producer) {
+  private constructor(options: BusOptions, kafka: Kafka, producer: Producer) {
     this.#options = options
+    this.#kafka = kafka
     this.#producer = producer
   }
 
@@ -46,7 +49,7 @@ export class Bus {
     })
     try {
       await orUnreachable(producer.connect(), options, 'no producer connection to Kafka')
-      return new Bus(options, producer)
+      return new Bus(options, kafka, producer)
     } catch (error) {
       await disconnect(producer)
       throw error
@@ -72,6 +75,12 @@ export class Bus {
     } finally {
       this.#sending = false
     }
+  }
+
+  /** What the topic holds last; see `readLastPublished`. */
+  lastPublished(): Promise<LastPublished> {
+    const { topic } = this.#options
+    return orUnreachable(readLastPublished(this.#kafka, topic), this.#options, 'the end of the topic cannot be read')
   }
 
   #acknowledged(messages: readonly Message[], answers: readonly RecordMetadata[]): number {

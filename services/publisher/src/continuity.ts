@@ -1,5 +1,6 @@
-import type { Lsn } from '@tidemark/protocol'
+import { type Lsn, position } from '@tidemark/protocol'
 import type { Epoch, OpenEpoch } from './epoch.ts'
+import type { LastPublished } from './last-published.ts'
 import type { SlotState } from './slot.ts'
 
 /** What is known at a start, from the epoch table, the slot and the server. */
@@ -14,6 +15,8 @@ export interface StartFacts {
   readonly publicationCreated: boolean
   /** What this process confirmed to the slot last, if it streamed from it before. */
   readonly confirmedByUs: Lsn | undefined
+  /** What Kafka holds last; undefined when this process has published before and so knows. */
+  readonly published: LastPublished | undefined
   /** Whether Kafka was seen to have lost what it had acknowledged. */
   readonly busLostRecords: boolean
 }
@@ -64,7 +67,17 @@ function reasonAgainst(newest: OpenEpoch, from: Lsn, facts: StartFacts): string 
   if (from < newest.start) return 'the slot stands before the start of the epoch'
   if (facts.confirmedByUs !== undefined && from > facts.confirmedByUs) return 'somebody else moved the slot'
   if (facts.busLostRecords) return 'Kafka lost records that it had acknowledged'
-  return undefined
+  return facts.published && reasonInKafka(newest, from, facts.published)
+}
+
+function reasonInKafka(newest: OpenEpoch, from: Lsn, published: LastPublished): string | undefined {
+  // A database that was restored from a backup has forgotten its later epochs; Kafka has not.
+  if (published.highestEpoch > newest.number) return `Kafka holds records of epoch ${published.highestEpoch}`
+  // Nothing was confirmed yet, so nothing need have been published.
+  if (from === newest.start) return undefined
+  const { lowest } = published
+  if (lowest !== undefined && lowest >= position(newest.number, from)) return undefined
+  return 'Kafka does not hold all that the slot has confirmed'
 }
 
 function isOfThisHistory(epoch: Epoch, facts: StartFacts): boolean {

@@ -3,6 +3,7 @@ import { cancellableSleep, type Logger, outageLevel } from '@tidemark/service'
 import type { Client } from 'pg'
 import { type Continuity, continuityOf } from './continuity.ts'
 import { type Epoch, ensureEpochTable, newestEpoch, type OpenEpoch, recordEpoch, recordStart } from './epoch.ts'
+import type { LastPublished } from './last-published.ts'
 import { codedError } from './postgres.ts'
 import { ensurePublication } from './publication.ts'
 import { checkTables } from './replica-identity.ts'
@@ -17,6 +18,8 @@ export interface OpeningOptions {
   readonly log: Logger
   readonly confirmedByUs: Lsn | undefined
   readonly busLostRecords: boolean
+  /** Asked once it is certain that no other publisher streams; undefined when we know. */
+  readonly lastPublished: (() => Promise<LastPublished>) | undefined
   /** The server's process of our last stream, if there was one. */
   readonly previousBackend: number | undefined
 }
@@ -65,7 +68,9 @@ async function open(options: OpeningOptions, server: ServerFacts): Promise<Opene
   const publication = await ensurePublication(client, source)
   const slot = await readSlot(client, source)
   await refuseActive(options, slot?.activePid ?? null)
+  const published = await options.lastPublished?.()
   const continuity = continuityOf({
+    published,
     newest: await newestEpoch(client, source.name),
     slot,
     slotName: source.slot,
@@ -76,7 +81,7 @@ async function open(options: OpeningOptions, server: ServerFacts): Promise<Opene
     confirmedByUs: options.confirmedByUs,
     busLostRecords: options.busLostRecords,
   })
-  const opened = await follow(continuity, options, server, shape)
+  const opened = await follow(continuity, options, server, { shape, highestEpoch: published?.highestEpoch ?? 0 })
   // Nothing is confirmed before an epoch is announced: a slot that has moved proves that the wait was done.
   if (opened.from <= opened.epoch.start) await waitForRunning(options, server)
   log.info(
@@ -92,14 +97,20 @@ async function refuseActive(options: OpeningOptions, activePid: number | null): 
   throw new TidemarkError('SLOT_ACTIVE', `process ${activePid} of the server streams from slot ${options.source.slot}`)
 }
 
+interface Known {
+  readonly shape: string
+  /** No number that Kafka has seen is given twice, even if the database has forgotten it. */
+  readonly highestEpoch: number
+}
+
 async function follow(
   continuity: Continuity,
   options: OpeningOptions,
   server: ServerFacts,
-  shape: string,
+  known: Known,
 ): Promise<OpenedSource> {
   if (continuity.kind === 'continue') return { ...continuity, server, isNewEpoch: false }
-  const epoch = continuity.kind === 'unfinished' ? continuity.epoch : await record(continuity, options, server, shape)
+  const epoch = continuity.kind === 'unfinished' ? continuity.epoch : await record(continuity, options, server, known)
   const start = epoch.start ?? (await makeSlot(epoch, options, server))
   return { epoch: { ...epoch, start }, from: start, server, isNewEpoch: true }
 }
@@ -108,10 +119,10 @@ async function record(
   { reason, from }: Extract<Continuity, { kind: 'new-epoch' }>,
   { client, source, log }: OpeningOptions,
   { systemIdentifier, timeline }: ServerFacts,
-  shape: string,
+  { shape, highestEpoch }: Known,
 ): Promise<Epoch> {
   const newest = await newestEpoch(client, source.name)
-  const number = (newest?.number ?? 0) + 1
+  const number = Math.max(newest?.number ?? 0, highestEpoch) + 1
   const epoch = { number, systemIdentifier, timeline, start: from, slot: source.slot, shape }
   log.warn({ epoch: number, reason }, 'the stream cannot be shown to continue: a new epoch')
   const recorded = recordEpoch(client, source.name, epoch)

@@ -136,6 +136,7 @@ class Publisher {
       log,
       confirmedByUs: this.#confirmed,
       busLostRecords: this.#busLostRecords,
+      lastPublished: this.#confirmed === undefined ? () => bus.lastPublished() : undefined,
       previousBackend: this.#backend,
     })
     if (opened.isNewEpoch) this.#offsets.forget()

@@ -1,0 +1,76 @@
+import { expect, test } from '@jest/globals'
+import { position } from '@tidemark/protocol'
+import { continuityOf, type StartFacts } from './continuity.ts'
+import type { Epoch } from './epoch.ts'
+
+const EPOCH: Epoch = { number: 4, systemIdentifier: 99n, timeline: 1, start: 50n, slot: 'shop', shape: 'a' }
+const FACTS: StartFacts = {
+  newest: EPOCH,
+  slot: { confirmed: 100n, lost: false, activePid: null },
+  slotName: 'shop',
+  systemIdentifier: 99n,
+  timeline: 1,
+  shape: 'a',
+  publicationCreated: false,
+  confirmedByUs: undefined,
+  published: undefined,
+  busLostRecords: false,
+}
+
+test('where nothing speaks against it the epoch continues at the slot’s position', () => {
+  expect(continuityOf(FACTS)).toEqual({ kind: 'continue', epoch: EPOCH, from: 100n })
+  expect(continuityOf({ ...FACTS, confirmedByUs: 100n }).kind).toBe('continue')
+  // After a crash of Postgres the slot may be behind what we confirmed: duplicates, no gap.
+  expect(continuityOf({ ...FACTS, confirmedByUs: 120n }).kind).toBe('continue')
+  expect(continuityOf({ ...FACTS, slot: { confirmed: 50n, lost: false, activePid: null } }).kind).toBe('continue')
+})
+
+test.each<[string, Partial<StartFacts>]>([
+  ['no epoch was ever recorded', { newest: undefined }],
+  ['there is no slot', { slot: undefined }],
+  ['the slot was lost', { slot: { confirmed: 100n, lost: true, activePid: null } }],
+  ['the slot has no confirmed position', { slot: { confirmed: null, lost: false, activePid: null } }],
+  ['the publication was made just now', { publicationCreated: true }],
+  ['the slot has another name', { slotName: 'other' }],
+  ['keys are made in another way', { shape: 'b' }],
+])('I4: %s: a new epoch with a new slot', (_, change) => {
+  expect(continuityOf({ ...FACTS, ...change })).toMatchObject({ kind: 'new-epoch', from: null })
+})
+
+test.each<[string, Partial<StartFacts>]>([
+  ['the timeline is another', { timeline: 2 }],
+  ['the cluster is another', { systemIdentifier: 98n }],
+  ['the slot stands before the epoch’s start', { slot: { confirmed: 49n, lost: false, activePid: null } }],
+  ['somebody else moved the slot', { confirmedByUs: 99n }],
+  ['Kafka holds a later epoch', { published: { lowest: position(4, 100n), highestEpoch: 5 } }],
+  ['Kafka holds less than was confirmed', { published: { lowest: position(4, 99n), highestEpoch: 4 } }],
+  ['Kafka holds an older epoch alone', { published: { lowest: position(3, 200n), highestEpoch: 3 } }],
+  ['the topic is new or emptied', { published: { lowest: undefined, highestEpoch: 0 } }],
+  ['Kafka lost what it had acknowledged', { busLostRecords: true }],
+])('I4: %s: a new epoch at the slot’s position', (_, change) => {
+  const facts = { ...FACTS, ...change }
+  expect(continuityOf(facts)).toMatchObject({ kind: 'new-epoch', from: facts.slot?.confirmed })
+})
+
+test('Kafka’s last records prove that the slot stands where it was left', () => {
+  const published = { lowest: position(4, 100n), highestEpoch: 4 }
+  expect(continuityOf({ ...FACTS, published }).kind).toBe('continue')
+})
+
+test('an epoch of which nothing was confirmed continues without a record in Kafka: it is announced again', () => {
+  const slot = { confirmed: 50n, lost: false, activePid: null }
+  const published = { lowest: position(3, 40n), highestEpoch: 3 }
+  expect(continuityOf({ ...FACTS, slot, published }).kind).toBe('continue')
+})
+
+test('I4: an epoch whose slot was never made is finished, whatever slot there is by now', () => {
+  const newest = { ...EPOCH, start: null }
+  expect(continuityOf({ ...FACTS, newest })).toEqual({ kind: 'unfinished', epoch: newest })
+})
+
+test('an unfinished epoch of another history is not used', () => {
+  const newest = { ...EPOCH, start: null }
+  for (const change of [{ timeline: 2 }, { systemIdentifier: 98n }, { shape: 'b' }, { slotName: 'other' }]) {
+    expect(continuityOf({ ...FACTS, newest, ...change }).kind).toBe('new-epoch')
+  }
+})

@@ -1,0 +1,60 @@
+import { expect, test } from '@jest/globals'
+import { defineSource } from '@tidemark/protocol'
+import { parseMessage, type Relation } from './pgoutput.ts'
+import { type ColumnSpec, relation } from './pgoutput-bytes.ts'
+import { planRelation } from './relation-plan.ts'
+
+const SOURCE = defineSource({
+  name: 'shop',
+  keyspaces: {
+    products: { key: 'product:{id}', tables: { 'public.product': { id: 'id' } } },
+    reviews: {
+      key: 'reviews:{product}:{lang}',
+      tables: {
+        'public.review': { product: 'product_id', lang: 'lang' },
+        'public.product': { product: 'id', lang: 'lang' },
+      },
+    },
+  },
+})
+
+function plan(table: string, columns: readonly ColumnSpec[]) {
+  return planRelation(parseMessage(relation(9, table, columns)) as Relation, SOURCE)
+}
+
+const PRODUCT: readonly ColumnSpec[] = [
+  { name: 'name' },
+  { name: 'id', identity: true },
+  { name: 'lang', identity: true },
+]
+
+test('a table of two keyspaces is planned for both, each param at its column', () => {
+  const { table, keyspaces } = plan('public.product', PRODUCT)
+  expect(table).toBe('public.product')
+  expect(keyspaces.map((k) => [k.keyspace.name, Object.fromEntries(k.columnOf ?? [])])).toEqual([
+    ['products', { id: 1 }],
+    ['reviews', { product: 1, lang: 2 }],
+  ])
+})
+
+test('a table that no keyspace names, or of the same name in another schema, plans nothing', () => {
+  expect(plan('public.other', PRODUCT).keyspaces).toEqual([])
+  expect(plan('sales.product', PRODUCT).keyspaces).toEqual([])
+})
+
+test('a column that is gone, or outside the replica identity, leaves its keyspace without keys and the other as it was', () => {
+  for (const columns of [PRODUCT.slice(0, 2), [...PRODUCT.slice(0, 2), { name: 'lang' }]]) {
+    const [products, reviews] = plan('public.product', columns).keyspaces
+    expect(products).toMatchObject({ lacking: [] })
+    expect(products!.columnOf).toBeDefined()
+    expect(reviews).toMatchObject({ lacking: ['lang'], columnOf: undefined })
+  }
+})
+
+test('the shape changes with a template column’s type, and not with columns that no key needs or that move', () => {
+  const { shape } = plan('public.product', PRODUCT)
+  expect(plan('public.product', [...PRODUCT].reverse()).shape).toBe(shape)
+  expect(plan('public.product', [...PRODUCT, { name: 'price' }]).shape).toBe(shape)
+  const retyped = PRODUCT.map((c) => (c.name === 'id' ? { ...c, typeOid: 20 } : c))
+  expect(plan('public.product', retyped).shape).not.toBe(shape)
+})
