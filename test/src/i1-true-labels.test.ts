@@ -1,0 +1,70 @@
+import { expect, test } from '@jest/globals'
+import { parseLsn, position } from '@tidemark/protocol'
+import { type Claim, type CommitHistory, falsehoodOf, HistoryRecorder } from './commit-history.ts'
+import { PipelineContext } from './pipeline-context.ts'
+import { Writers } from './writers.ts'
+
+const REFILLS = 10_000
+const WRITERS = 16
+const READERS = 8
+const IDS = [1, 2, 3, 4, 5, 6, 7, 8]
+
+/** Runs `sample` from several readers until enough claims were made, against writers on the same eight rows. */
+async function claimsUnderWrites(
+  context: PipelineContext,
+  wanted: number,
+  sample: (id: number) => Promise<Claim | null>,
+): Promise<{ readonly claims: readonly Claim[]; readonly history: CommitHistory }> {
+  await context.primary.query('insert into hot select unnest($1::int[]), 0', [IDS])
+  const recorder = await HistoryRecorder.start(context.primary, `${context.name}_history`)
+  const claims: Claim[] = []
+  {
+    await using _writers = new Writers(context.primary, IDS, WRITERS)
+    const read = async (reader: number) => {
+      for (let i = reader; claims.length < wanted; i++) {
+        const claim = await sample(IDS[i % IDS.length]!)
+        if (claim) claims.push(claim)
+      }
+    }
+    await Promise.all(Array.from({ length: READERS }, (_, reader) => read(reader)))
+  }
+  return { claims, history: await recorder.finish(1) }
+}
+
+function falsehoods(claims: readonly Claim[], history: CommitHistory): string[] {
+  return claims.map((c) => falsehoodOf(c, history)).filter((f) => f !== null)
+}
+
+test('I1 no refill overclaims or denies: 10,000 of them through primary and replica, 16 writers, 8 hot keys', async () => {
+  await using context = await PipelineContext.open()
+  await context.start()
+  const caches = [await context.counters({ replicas: [] }), await context.counters()]
+  const from: Record<string, number> = {}
+  const { claims, history } = await claimsUnderWrites(context, REFILLS, async (id) => {
+    const reading = await caches[Math.floor(Math.random() * caches.length)]!.read({ id })
+    if (reading.from === 'redis') return null
+    from[reading.from] = (from[reading.from] ?? 0) + 1
+    return { id: String(id), n: reading.value, position: reading.position, label: reading.label }
+  })
+  console.info(`refills by source: ${JSON.stringify(from)}; labelled: ${claims.filter((c) => c.label).length}`)
+  expect(falsehoods(claims, history)).toEqual([])
+  expect(from.primary).toBeGreaterThan(REFILLS / 10)
+  expect(from.replica).toBeGreaterThan(REFILLS / 10)
+}, 300_000)
+
+test('the test of the test: the insert LSN as the label of a load from the primary is caught as an overclaim', async () => {
+  await using context = await PipelineContext.open()
+  const { claims, history } = await claimsUnderWrites(context, 2_000, async (id) => {
+    const connection = await context.primary.connect()
+    try {
+      const { rows } = await connection.query<{ lsn: string }>('select pg_current_wal_insert_lsn()::text as lsn')
+      const { rows: read } = await connection.query<{ n: string }>('select n from hot where id = $1', [id])
+      return { id: String(id), n: Number(read[0]!.n), position: position(1, parseLsn(rows[0]!.lsn)), label: null }
+    } finally {
+      connection.release()
+    }
+  })
+  const caught = falsehoods(claims, history)
+  console.info(`overclaims with the insert LSN as label: ${caught.length} of ${claims.length}`)
+  expect(caught.length).toBeGreaterThan(0)
+}, 120_000)
