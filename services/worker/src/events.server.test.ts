@@ -12,7 +12,7 @@ beforeAll(async () => {
   ctx = await RegionContext.open()
   const health = new Health()
   telemetry = await startTelemetry({ service: 'worker-test', port: 0, health })
-  ctx.start({ stallMs: 500 }, health)
+  ctx.start({ stallMs: 500 }, { health })
   await ctx.untilTrusted(trusted)
 })
 

@@ -1,6 +1,8 @@
 import { expect, test } from '@jest/globals'
+import { DEFAULT_TOMBSTONE_LIMITS } from '@tidemark/guard'
 import { waitUntil } from '@tidemark/local'
-import { at, record } from './record-words.ts'
+import { planBatches } from './batch.ts'
+import { at, fetched, record } from './record-words.ts'
 import { RegionContext } from './region-context.ts'
 import { WorkerProcess } from './worker-process.ts'
 
@@ -60,6 +62,35 @@ test('I4: two workers share the partitions, and one takes over from the other wi
     expect(view!.gap).toBeUndefined()
     expect(view!.floors).toEqual({ '*': at(100) })
   }
+})
+
+test('I4: a worker that wakes up after another took over changes nothing', async () => {
+  await using ctx = await RegionContext.open()
+  await using frozen = await WorkerProcess.start(ctx)
+  await ctx.untilTrusted(record.watermark(100))
+  frozen.freeze()
+  ctx.start()
+  const offset = await ctx.publish(0, record.event('product:1', 110), record.watermark(120))
+  const taken = await ctx.untilOffset(offset + 2n)
+  frozen.thaw()
+  await waitUntil('it is back in the group', async () => (await ctx.members()) === 2, { timeoutMs: 20_000 })
+  const next = await ctx.publish(0, record.watermark(130))
+  const view = await ctx.untilOffset(next + 1n)
+  expect(view).toMatchObject({ watermark: at(130), newest: taken.newest, floors: taken.floors })
+  expect(view.gap).toBeUndefined()
+})
+
+test('I4: a batch that a worker applies after it lost the partition is refused by Redis', async () => {
+  await using ctx = await RegionContext.open()
+  ctx.start()
+  await ctx.untilTrusted(record.watermark(100))
+  const offset = await ctx.publish(0, record.watermark(120), record.watermark(130))
+  const before = await ctx.untilOffset(offset + 2n)
+  const inHand = fetched(offset, record.event('product:1', 125), record.watermark(999))
+  const [late] = [...planBatches(inHand, { maxEvents: 500, retainStaleMs: () => 0 })]
+  const applied = late?.kind === 'batch' ? await ctx.guard().apply(late.batch, DEFAULT_TOMBSTONE_LIMITS) : null
+  expect(applied).toEqual({ code: 'seek', offset: offset + 2n })
+  expect(await ctx.view()).toEqual(before)
 })
 
 test('TOPIC_MISMATCH: a topic with another number of partitions is not consumed', async () => {

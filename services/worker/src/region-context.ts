@@ -10,8 +10,8 @@ import {
   type SourceConfig,
   type TidemarkRecord,
 } from '@tidemark/protocol'
-import { serviceLog } from '@tidemark/service'
-import { Health } from '@tidemark/telemetry'
+import { type Logger, serviceLog } from '@tidemark/service'
+import type { Health } from '@tidemark/telemetry'
 import { Redis } from 'ioredis'
 import { type Admin, Kafka, logLevel, type Producer } from 'kafkajs'
 import { storedOffset } from './log-range.ts'
@@ -85,16 +85,16 @@ export class RegionContext implements AsyncDisposable {
   }
 
   /** Starts a worker in this process; it is stopped at the latest with the context. */
-  start(tuning: Partial<WorkerTuning> = {}, health = new Health()): RunningWorker {
+  start(tuning: Partial<WorkerTuning> = {}, options: { health?: Health; log?: Logger } = {}): RunningWorker {
     const worker = new RunningWorker((signal) =>
       runWorker({
         source: this.source,
         region: 'test',
         redisUrl: this.server.url,
         brokers: this.brokers.split(','),
-        log: serviceLog('worker-test', process.env.TIDEMARK_LOG_LEVEL ?? 'silent'),
+        log: options.log ?? serviceLog('worker-test', process.env.TIDEMARK_LOG_LEVEL ?? 'silent'),
         signal,
-        health,
+        ...(options.health && { health: options.health }),
         tuning: { kafkaSessionMs: 2_000, ...tuning },
       }),
     )

@@ -45,6 +45,15 @@ export class WorkerProcess implements AsyncDisposable {
     await this.#end('SIGKILL')
   }
 
+  /** As a virtual machine that is moved, or a process that the scheduler forgets. */
+  freeze(): void {
+    this.#child.kill('SIGSTOP')
+  }
+
+  thaw(): void {
+    this.#child.kill('SIGCONT')
+  }
+
   /** SIGTERM, as a deployment would. Returns the exit code. */
   async terminate(): Promise<number | null> {
     return this.#end('SIGTERM')
