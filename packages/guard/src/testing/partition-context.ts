@@ -115,9 +115,14 @@ export class PartitionContext implements AsyncDisposable {
     return await this.redis.pttl(this.keys.cell(key))
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** Removes all that is under the prefix. */
+  async clear(): Promise<void> {
     const mine = await this.redis.keys(`${this.#prefix}*`)
     if (mine.length > 0) await this.redis.del(mine)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.clear()
     await this.redis.quit()
   }
 }

@@ -1,0 +1,238 @@
+import type { ApplyResult, Batch, FillResult, LeaseResult, Outcome } from '../guard.ts'
+import { GENERATIONS } from '../keys.ts'
+
+/**
+ * The protocol's sections 2, 4, 5 and 6 over plain maps and big integers, for comparison with the Lua commands. It was
+ * written from the text and not from the commands, and it is slow and plain on purpose. It knows no clock: the test
+ * says when a lease is over and when a generation is old.
+ *
+ * A point (version or position) is `epoch << 64 | LSN`, so that `p` covers `v` iff `v < p`, and after v comes v + 1.
+ */
+export type Point = bigint
+
+export interface ModelValue {
+  readonly low: Point
+  readonly high: Point
+  readonly loadedAt: number | null
+  readonly payload: string
+}
+
+export interface ModelCell {
+  state: 'live' | 'stale' | 'none'
+  value: ModelValue | null
+  lease: { readonly id: string; over: boolean } | null
+  /** The time to live last given, ms. */
+  ttlMs: number
+}
+
+export interface ModelView {
+  epoch: number
+  watermark: Point
+  newest: Point
+  horizon: Point
+  floors: Map<string, Point>
+  offset: bigint
+  beat: number
+  current: number
+  /** Slot → newest version in it, and whether it is old. */
+  generations: Map<number, { newest: Point; old: boolean }>
+  gap: string | null
+}
+
+/** The same answers as the guard's, with points for positions. `busy` says no time: the model has no clock. */
+export type ModelLease =
+  | { readonly code: 'granted'; readonly required: Point; readonly granted: Point }
+  | { readonly code: Exclude<LeaseResult['code'], 'granted'> }
+export type ModelFill =
+  | { readonly code: 'stale'; readonly required: Point }
+  | { readonly code: Exclude<FillResult['code'], 'stale'> }
+
+export const pointOf = (text: string): Point => BigInt(`0x${text}`)
+export const epochIn = (point: Point): number => Number(point >> 64n)
+const max = (...points: Point[]): Point => points.reduce((a, b) => (a > b ? a : b))
+
+export class ReferenceModel {
+  view: ModelView | null = null
+  readonly cells = new Map<string, ModelCell>()
+  /** Slot → key → version. A slot that is not there was dropped or evicted. */
+  readonly tombstones = new Map<number, Map<string, Point>>()
+
+  /** What a label must begin at to be stored under the key (6.2), by a view that is there. */
+  required(key: string, keyspace: string): Point {
+    const view = this.view!
+    const known = [...view.generations.keys()].map((slot) => this.tombstones.get(slot)?.get(key))
+    const past = known.map((v) => (v === undefined ? 0n : v + 1n))
+    return max(view.horizon, view.floors.get('*') ?? 0n, view.floors.get(keyspace) ?? 0n, ...past)
+  }
+
+  apply(batch: Batch, perGeneration: number): ApplyResult {
+    const { view } = this
+    if (!view) return { code: 'view-missing' }
+    if (batch.from !== view.offset) return { code: 'seek', offset: view.offset }
+    const start = batch.epochStart === null ? null : pointOf(batch.epochStart)
+    const epoch = Math.max(view.epoch, start === null ? 0 : epochIn(start))
+    if (!view.gap && pointsOf(batch).some((p) => epochIn(p) > epoch)) return { code: 'epoch-unannounced' }
+
+    view.epoch = epoch
+    this.#noticeEvicted(view)
+    if (start !== null && epochIn(start) === epoch) raiseFloor(view, '*', start)
+    for (const floor of batch.floors) {
+      const point = pointOf(floor.position)
+      if (epochIn(point) >= epoch) raiseFloor(view, floor.keyspace, point)
+    }
+    const outcomes = batch.events.map((event): Outcome => {
+      const version = pointOf(event.version)
+      if (epochIn(version) < epoch) return 'old-epoch'
+      this.#bury(view, event.key, version, perGeneration)
+      view.newest = max(view.newest, version)
+      return this.#invalidate(event.key, version, event.retainStaleMs)
+    })
+    if (batch.watermark) this.#advance(view, pointOf(batch.watermark.position), batch.watermark.beatMs)
+    view.offset = batch.next
+    return { code: 'applied', outcomes }
+  }
+
+  /** 4, "Kafka": a gap ends with the first watermark from where it was declared. */
+  #advance(view: ModelView, watermark: Point, beat: number): void {
+    if (epochIn(watermark) < view.epoch) return
+    if (view.gap) {
+      view.gap = null
+      view.epoch = epochIn(watermark)
+      view.horizon = max(view.horizon, watermark)
+      raiseFloor(view, '*', watermark)
+    }
+    view.watermark = max(view.watermark, watermark)
+    view.beat = Math.max(view.beat, beat)
+  }
+
+  /** 1, "tombstones" and "horizon": a few generations; the oldest is dropped whole, and the horizon covers it. */
+  #bury(view: ModelView, key: string, version: Point, perGeneration: number): void {
+    const writing = view.generations.get(view.current)
+    if (writing && (writing.old || this.tombstones.get(view.current)!.size >= perGeneration)) {
+      view.current = (view.current + 1) % GENERATIONS
+      const oldest = view.generations.get(view.current)
+      if (oldest) view.horizon = max(view.horizon, oldest.newest + 1n)
+      view.generations.delete(view.current)
+    }
+    if (!view.generations.has(view.current)) {
+      view.generations.set(view.current, { newest: 0n, old: false })
+      this.tombstones.set(view.current, new Map())
+    }
+    const generation = view.generations.get(view.current)!
+    const hash = this.tombstones.get(view.current)!
+    hash.set(key, max(version, hash.get(key) ?? 0n))
+    generation.newest = max(generation.newest, version)
+  }
+
+  /** 5.1: live and `L` covers `v`, keep; live otherwise, remove, or retain as stale. */
+  #invalidate(key: string, version: Point, retainStaleMs: number): Outcome {
+    const cell = this.cells.get(key)
+    if (cell?.state !== 'live') return 'absent'
+    if (version < cell.value!.low) return 'kept'
+    if (retainStaleMs > 0) {
+      cell.state = 'stale'
+      cell.ttlMs = retainStaleMs
+      return 'retained'
+    }
+    cell.state = 'none'
+    cell.value = null
+    this.#dropIfEmpty(key)
+    return 'removed'
+  }
+
+  lease(key: string, keyspace: string, id: string, ms: number, unusable: Point | null): ModelLease {
+    const { view } = this
+    if (!view) return { code: 'view-missing' }
+    if (view.gap) return { code: 'gap' }
+    this.#noticeEvicted(view)
+    const required = this.required(key, keyspace)
+    const cell = this.cells.get(key)
+    const low = cell?.state === 'live' ? cell.value!.low : null
+    if (low !== null && low >= required && low !== unusable) return { code: 'changed' }
+    if (cell?.lease && !cell.lease.over && cell.lease.id !== id) return { code: 'busy' }
+    const lease = { id, over: false }
+    if (cell && cell.state !== 'none') {
+      cell.lease = lease
+      cell.ttlMs = Math.max(ms, cell.ttlMs)
+    } else {
+      this.cells.set(key, { state: 'none', value: null, lease, ttlMs: ms })
+    }
+    return { code: 'granted', required, granted: max(view.watermark, view.newest + 1n, required) }
+  }
+
+  fill(key: string, keyspace: string, id: string, value: ModelValue, ttlMs: number): ModelFill {
+    const cell = this.cells.get(key)
+    if (!cell || cell.lease?.id !== id) return { code: 'lease-lost' }
+    cell.lease = null
+    const answer = this.#mayStore(cell, key, keyspace, value.low)
+    if (answer.code === 'stored') this.cells.set(key, { state: 'live', value, lease: null, ttlMs })
+    else this.#dropIfEmpty(key)
+    return answer
+  }
+
+  #mayStore(cell: ModelCell, key: string, keyspace: string, low: Point): ModelFill {
+    if (!this.view) return { code: 'view-missing' }
+    if (this.view.gap) return { code: 'gap' }
+    this.#noticeEvicted(this.view)
+    const required = this.required(key, keyspace)
+    if (low < required) return { code: 'stale', required }
+    if (cell.state === 'live' && low < cell.value!.low) return { code: 'older' }
+    return { code: 'stored' }
+  }
+
+  release(key: string, id: string): void {
+    const cell = this.cells.get(key)
+    if (cell?.lease?.id !== id) return
+    cell.lease = null
+    this.#dropIfEmpty(key)
+  }
+
+  /** 4, "Kafka": a view that trusts nothing, where the caller's picture of it still holds. */
+  declareGap(next: bigint, cause: string, expected: bigint | null): boolean {
+    if ((this.view?.offset ?? null) !== expected) return false
+    this.tombstones.clear()
+    this.view = {
+      epoch: this.view?.epoch ?? 0,
+      watermark: 0n,
+      newest: 0n,
+      horizon: 0n,
+      floors: new Map(),
+      offset: next,
+      beat: 0,
+      current: 0,
+      generations: new Map(),
+      gap: cause,
+    }
+    return true
+  }
+
+  flush(): void {
+    this.view = null
+    this.tombstones.clear()
+    this.cells.clear()
+  }
+
+  /** 4: a generation that the view names and that is gone; its tombstones may have been as new as N. */
+  #noticeEvicted(view: ModelView): void {
+    for (const slot of [...view.generations.keys()]) {
+      if (this.tombstones.has(slot)) continue
+      view.generations.delete(slot)
+      view.horizon = max(view.horizon, view.newest + 1n)
+    }
+  }
+
+  #dropIfEmpty(key: string): void {
+    const cell = this.cells.get(key)
+    if (cell?.state === 'none' && !cell.lease) this.cells.delete(key)
+  }
+}
+
+function raiseFloor(view: ModelView, keyspace: string, point: Point): void {
+  view.floors.set(keyspace, max(point, view.floors.get(keyspace) ?? 0n))
+}
+
+/** All that a batch says, but for the start of an epoch. */
+function pointsOf(batch: Batch): Point[] {
+  const watermark = batch.watermark ? [batch.watermark.position] : []
+  return [...watermark, ...batch.floors.map((f) => f.position), ...batch.events.map((e) => e.version)].map(pointOf)
+}

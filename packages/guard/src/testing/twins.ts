@@ -1,0 +1,279 @@
+import assert from 'node:assert/strict'
+import { isDeepStrictEqual } from 'node:util'
+import { expect } from '@jest/globals'
+import { type Position, position, type Version } from '@tidemark/protocol'
+import type { Batch, Outcome } from '../guard.ts'
+import { type Id, KEYS, KEYSPACES, type Operation, type Step } from './operation.ts'
+import { leaseId, type PartitionContext } from './partition-context.ts'
+import { type PartitionState, stateInModel, stateInRedis, TTL_STEP_MS } from './partition-state.ts'
+import { epochIn, type ModelValue, type Point, pointOf, ReferenceModel } from './reference-model.ts'
+
+/** So few that generations rotate all the time. */
+const PER_GENERATION = 3
+const FIRST_LSN = 1_000n
+const FOREIGN = 'f'.repeat(16)
+const LSN_BITS = (1n << 64n) - 1n
+/** Where cell.lua keeps the end of a lease. */
+const LEASE_END_AT = 80
+
+const positionOf = (point: Point): Position => position(epochIn(point), point & LSN_BITS)
+const versionOf = (point: Point): Version => positionOf(point) as string as Version
+const point = (epoch: number, lsn: bigint): Point => (BigInt(epoch) << 64n) | lsn
+
+/**
+ * Redis and the reference model side by side: each operation is done to both, and answers and whole states must agree
+ * after it. I2 and I6 are asserted of what Redis holds, from what was told it and without asking the model.
+ */
+export class Twins {
+  readonly #ctx: PartitionContext
+  readonly #model = new ReferenceModel()
+  /** How often each answer was given, over all. */
+  readonly #answers: Map<string, number>
+  /** The publisher's side: epoch and end of the log. */
+  #epoch = 1
+  #lsn = FIRST_LSN
+  readonly #leases = new Map<string, string[]>()
+  #count = 0
+  /** Key → newest version applied since the partition was last set going. */
+  readonly #newestApplied = new Map<string, Point>()
+  #before: PartitionState = { view: null, tombstones: {}, cells: {} }
+
+  constructor(ctx: PartitionContext, answers: Map<string, number>) {
+    this.#ctx = ctx
+    this.#answers = answers
+  }
+
+  async perform(operation: Operation): Promise<void> {
+    const forgets = await this.#do(operation)
+    const after = await stateInRedis(this.#ctx.redis, this.#ctx.keys, KEYS)
+    const expected = stateInModel(this.#model)
+    // jest's comparison is ten times slower, and is wanted for its message.
+    if (!isDeepStrictEqual(after, expected)) expect(after).toEqual(expected)
+    this.#expectGuarded(after)
+    if (!forgets) this.#expectMonotonic(after)
+    this.#before = after
+  }
+
+  /** @returns whether the view may go back: it was lost, or began anew */
+  async #do(operation: Operation): Promise<boolean> {
+    switch (operation.kind) {
+      case 'apply':
+        await this.#apply(operation)
+        return false
+      case 'lease':
+        await this.#lease(operation)
+        return false
+      case 'fill':
+        await this.#fill(operation)
+        return false
+      case 'release': {
+        const id = this.#idOf(operation.key, operation.id)
+        await this.#ctx.guard.release(operation.key, id)
+        this.#model.release(operation.key, id)
+        return false
+      }
+      case 'declareGap':
+        return await this.#declareGap(operation)
+      default:
+        return await this.#suffer(operation)
+    }
+  }
+
+  async #apply(operation: Operation & { kind: 'apply' }): Promise<void> {
+    const batch = this.#batchOf(operation)
+    const limits = { perGeneration: PER_GENERATION, generationMs: 100 * TTL_STEP_MS }
+    const answer = await this.#ctx.guard.apply(batch, limits)
+    expect(answer).toEqual(this.#model.apply(batch, PER_GENERATION))
+    this.#tally(`apply ${answer.code}`)
+    if (answer.code !== 'applied') return
+    for (const [i, outcome] of answer.outcomes.entries()) this.#recordApplied(batch, i, outcome)
+  }
+
+  #recordApplied(batch: Batch, index: number, outcome: Outcome): void {
+    this.#tally(`event ${outcome}`)
+    if (outcome === 'old-epoch') return
+    const { key, version } = batch.events[index]!
+    const known = this.#newestApplied.get(key) ?? 0n
+    this.#newestApplied.set(key, known > pointOf(version) ? known : pointOf(version))
+  }
+
+  #batchOf(operation: Operation & { kind: 'apply' }): Batch {
+    const here = this.#model.view?.offset ?? 0n
+    const from = operation.from === 'here' ? here : operation.from === 'above' ? here + 2n : here - 1n
+    const epochStart = this.#epochStartOf(operation.epochStart)
+    const floors = operation.floors.map((f) => ({ keyspace: f.keyspace, position: positionOf(this.#log(f.at)) }))
+    const events = operation.events.map((e) => ({
+      key: e.key,
+      version: versionOf(this.#log(e.at)),
+      retainStaleMs: e.retainSteps * TTL_STEP_MS,
+    }))
+    const watermark = operation.watermark && {
+      position: positionOf(this.#log(operation.watermark)),
+      beatMs: Number(this.#lsn),
+    }
+    return {
+      from: from < 0n ? here + 1n : from,
+      next: from < 0n ? here + 2n : from + 1n,
+      epochStart,
+      floors,
+      events,
+      watermark,
+    }
+  }
+
+  #epochStartOf(which: 'none' | 'new' | 'again' | 'old'): Position | null {
+    if (which === 'none') return null
+    if (which === 'again') return positionOf(point(this.#epoch, this.#lsn))
+    if (which === 'old') return positionOf(point(Math.max(0, this.#epoch - 1), this.#lsn + 1n))
+    this.#epoch += 1
+    // A new history may start below the end of the one that was abandoned.
+    this.#lsn -= 2n
+    return positionOf(point(this.#epoch, this.#lsn))
+  }
+
+  /** A point near the end of the log, which grows to it if it lies beyond in the present epoch. */
+  #log({ by, epochs }: Step): Point {
+    const lsn = this.#lsn + BigInt(by)
+    if (epochs === 0 && lsn > this.#lsn) this.#lsn = lsn
+    return point(Math.max(0, this.#epoch + epochs), lsn)
+  }
+
+  async #lease({ key, sees, again, ttlSteps }: Operation & { kind: 'lease' }): Promise<void> {
+    const cell = this.#model.cells.get(key)
+    const unusable = sees && cell?.state === 'live' ? cell.value!.low : null
+    const id = again ? this.#idOf(key, 'held') : leaseId(++this.#count)
+    const ms = ttlSteps * TTL_STEP_MS
+    const keyspace = KEYSPACES[key]!
+    const answer = await this.#ctx.guard.lease(key, keyspace, id, ms, unusable === null ? null : positionOf(unusable))
+    const comparable =
+      answer.code === 'granted'
+        ? { code: answer.code, required: pointOf(answer.required), granted: pointOf(answer.granted) }
+        : { code: answer.code }
+    expect(comparable).toEqual(this.#model.lease(key, keyspace, id, ms, unusable))
+    this.#tally(`lease ${answer.code}`)
+    if (answer.code === 'granted') this.#leases.set(key, [id, ...(this.#leases.get(key) ?? [])].slice(0, 2))
+  }
+
+  async #fill(operation: Operation & { kind: 'fill' }): Promise<void> {
+    const { key, primary } = operation
+    const id = this.#idOf(key, operation.id)
+    const ttlMs = operation.ttlSteps * TTL_STEP_MS
+    const keyspace = KEYSPACES[key]!
+    const low = this.#labelBase(operation) + BigInt(operation.by)
+    const value: ModelValue = {
+      low,
+      high: low + BigInt(operation.width),
+      loadedAt: primary ? 1_700_000_000_000 + this.#count : null,
+      payload: `+${++this.#count}`,
+    }
+    const label = { low: positionOf(value.low), high: positionOf(value.high) }
+    const payload = Buffer.from(value.payload)
+    const answer = await this.#ctx.guard.fill(key, keyspace, id, { label, loadedAt: value.loadedAt, ttlMs, payload })
+    const comparable = answer.code === 'stale' ? { ...answer, required: pointOf(answer.required) } : answer
+    expect(comparable).toEqual(this.#model.fill(key, keyspace, id, value, ttlMs))
+    this.#tally(`fill ${answer.code}`)
+  }
+
+  #labelBase({ key, base }: Operation & { kind: 'fill' }): Point {
+    const end = point(this.#epoch, this.#lsn)
+    const { view } = this.#model
+    const required = view && !view.gap ? this.#model.required(key, KEYSPACES[key]!) : end
+    if (base === 'required') return required > 10n ? required : end
+    return (base === 'value' && this.#model.cells.get(key)?.value?.low) || end
+  }
+
+  #idOf(key: string, which: Id): string {
+    const [held, earlier] = this.#leases.get(key) ?? []
+    return (which === 'held' ? held : which === 'earlier' ? earlier : undefined) ?? FOREIGN
+  }
+
+  async #declareGap(operation: Operation & { kind: 'declareGap' }): Promise<boolean> {
+    const offset = this.#model.view?.offset ?? null
+    const another = offset === null ? 5n : offset + 1n
+    const expected = operation.expected === 'what is there' ? offset : operation.expected === 'another' ? another : null
+    const next = (offset ?? 0n) + BigInt(operation.skipped)
+    const declared = await this.#ctx.guard.declareGap(next, `gap ${next}`, expected)
+    expect(declared).toBe(this.#model.declareGap(next, `gap ${next}`, expected))
+    this.#tally(`declareGap ${declared}`)
+    if (declared) this.#newestApplied.clear()
+    return declared
+  }
+
+  /** What befalls a partition without any command: evictions, the loss of all, and time. */
+  async #suffer(operation: Exclude<Operation, { kind: 'apply' | 'lease' | 'fill' | 'release' | 'declareGap' }>) {
+    const { redis, keys } = this.#ctx
+    switch (operation.kind) {
+      case 'evictCell':
+        await redis.del(keys.cell(operation.key))
+        this.#model.cells.delete(operation.key)
+        return false
+      case 'evictGeneration':
+        await redis.del(keys.generations[operation.slot]!)
+        this.#model.tombstones.delete(operation.slot)
+        return false
+      case 'evictView':
+        await redis.del(keys.view)
+        this.#model.view = null
+        return true
+      case 'flush':
+        await redis.del(keys.view, ...keys.generations, ...KEYS.map((key) => keys.cell(key)))
+        this.#model.flush()
+        return true
+      case 'endLease':
+        await this.#endLease(operation.key)
+        return false
+      case 'ageGeneration':
+        await this.#ageGeneration()
+        return false
+    }
+  }
+
+  /** Lets the lease of a key be over, as if its time had passed while the cell stayed. */
+  async #endLease(key: string): Promise<void> {
+    const lease = this.#model.cells.get(key)?.lease
+    if (!lease) return
+    await this.#ctx.redis.setrange(this.#ctx.keys.cell(key), LEASE_END_AT, '1'.padStart(13, '0'))
+    lease.over = true
+  }
+
+  /** Lets the generation that is written to be as old as may be. */
+  async #ageGeneration(): Promise<void> {
+    const { view } = this.#model
+    const generation = view?.generations.get(view.current)
+    if (!view || !generation) return
+    const stored = JSON.parse((await this.#ctx.redis.get(this.#ctx.keys.view))!)
+    stored.generations[String(view.current)].since = 0
+    await this.#ctx.redis.set(this.#ctx.keys.view, JSON.stringify(stored))
+    generation.old = true
+  }
+
+  /** I2: no live value lacks an invalidation of its key that was applied. */
+  #expectGuarded(state: PartitionState): void {
+    for (const [key, cell] of Object.entries(state.cells)) {
+      if (cell.state !== 'live') continue
+      const newest = this.#newestApplied.get(key)
+      if (newest !== undefined) assert(newest < cell.low, `I2: ${key} lacks an event that was applied`)
+    }
+  }
+
+  /** I6: nothing in a view goes back while the view is there. */
+  #expectMonotonic(state: PartitionState): void {
+    const was = flat(this.#before.view)
+    const is = flat(state.view)
+    for (const [field, value] of Object.entries(was)) {
+      assert((is[field] ?? -1n) >= value, `I6: ${field} went back`)
+    }
+  }
+
+  #tally(answer: string): void {
+    this.#answers.set(answer, (this.#answers.get(answer) ?? 0) + 1)
+  }
+}
+
+/** The fields of a view that only rise. */
+function flat(view: PartitionState['view']): Record<string, bigint> {
+  if (view === null) return {}
+  const { floors, epoch, beat, watermark, newest, horizon, offset } = view
+  const rising = { epoch, beat, watermark, newest, horizon, offset, ...(floors as Record<string, Point>) }
+  return Object.fromEntries(Object.entries(rising).map(([field, value]) => [field, BigInt(value as bigint | number)]))
+}
