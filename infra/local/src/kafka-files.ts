@@ -4,21 +4,22 @@ import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { cached } from './cache.ts'
-import { fetchWithMaven } from './maven.ts'
+import { type FetchOptions, fetchWithMaven } from './maven.ts'
 
 export const KAFKA_VERSION = '4.3.1'
 export const KAFKA_FOLDER = resolve(import.meta.dirname, '../kafka')
 
 /** The folder of Kafka's jars, fetched the first time. */
-export async function kafkaJars(onProgress?: (message: string) => void): Promise<string> {
+export async function kafkaJars({ onProgress = () => undefined, signal }: FetchOptions): Promise<string> {
   return cached(`kafka-${KAFKA_VERSION}`, async (folder) => {
-    onProgress?.(`kafka: fetching ${KAFKA_VERSION} with Maven (first time only)`)
+    onProgress(`kafka: fetching ${KAFKA_VERSION} with Maven (first time only)`)
     await fetchWithMaven({
       what: `Kafka ${KAFKA_VERSION}`,
       instead: 'give TIDEMARK_KAFKA_BROKERS',
       pom: join(KAFKA_FOLDER, 'pom.xml'),
       goal: ['dependency:copy-dependencies', '-DincludeScope=runtime'],
       folder,
+      signal,
     })
   })
 }

@@ -1,4 +1,4 @@
-import { mkdir, stat, writeFile } from 'node:fs/promises'
+import { stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Kafka, logLevel } from 'kafkajs'
 import { Child } from './child.ts'
@@ -13,7 +13,7 @@ import {
   propertiesText,
 } from './kafka-files.ts'
 import { freePort } from './ports.ts'
-import { RunFolder } from './run-folder.ts'
+import { openServerFolder, type ServerFolder } from './run-folder.ts'
 
 const START_TIMEOUT_MS = 90_000
 const STOP_TIMEOUT_MS = 20_000
@@ -30,8 +30,7 @@ export interface KafkaOptions {
 }
 
 interface Place {
-  readonly dir: string
-  readonly ownFolder: RunFolder | undefined
+  readonly folder: ServerFolder
   readonly port: number
   readonly controllerPort: number
   readonly heapMb: number
@@ -50,17 +49,16 @@ export class KafkaServer implements AsyncDisposable {
   private constructor(place: Place) {
     this.#place = place
     this.port = place.port
-    this.dir = place.dir
+    this.dir = place.folder.path
   }
 
   /** Starts a broker; in a folder that already holds one, that one. */
   static async start(options: KafkaOptions = {}): Promise<KafkaServer> {
     const java = await findJava()
-    const jars = await kafkaJars(options.onProgress)
-    const ownFolder = options.dir === undefined ? await RunFolder.create() : undefined
+    const jars = await kafkaJars(options)
+    await using undo = new AsyncDisposableStack()
     const server = new KafkaServer({
-      dir: options.dir ?? (ownFolder as RunFolder).path,
-      ownFolder,
+      folder: undo.use(await openServerFolder(options.dir)),
       port: options.port ?? (await freePort()),
       controllerPort: await freePort(),
       heapMb: options.heapMb ?? DEFAULT_HEAP_MB,
@@ -70,6 +68,7 @@ export class KafkaServer implements AsyncDisposable {
     })
     options.onProgress?.(`kafka: starting on port ${server.port}`)
     await server.start(options.signal)
+    undo.move()
     return server
   }
 
@@ -85,7 +84,7 @@ export class KafkaServer implements AsyncDisposable {
   /** Starts it again, on the same folder and port. */
   async start(signal?: AbortSignal): Promise<void> {
     if (this.isRunning) throw new LocalServerError('WRONG_STATE', 'kafka runs already')
-    const { dir, java, jars, heapMb } = this.#place
+    const { java, jars, heapMb } = this.#place
     const properties = await this.#prepare()
     const log4j = `-Dlog4j2.configurationFile=${join(KAFKA_FOLDER, 'log4j2.xml')}`
     // A short life on few cores: the collector and the compiler that start fastest.
@@ -94,7 +93,7 @@ export class KafkaServer implements AsyncDisposable {
       name: 'kafka',
       command: java,
       args: [...jvm, '-cp', join(jars, '*'), 'kafka.Kafka', properties],
-      logFile: join(dir, 'kafka.log'),
+      logFile: join(this.dir, 'kafka.log'),
       ready: () => brokersAnswer(this.brokers),
       readyTimeoutMs: START_TIMEOUT_MS,
       stopTimeoutMs: STOP_TIMEOUT_MS,
@@ -127,16 +126,15 @@ export class KafkaServer implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop()
-    await this.#place.ownFolder?.remove()
+    await this.#place.folder[Symbol.asyncDispose]()
   }
 
   async #prepare(): Promise<string> {
-    const { dir, port, controllerPort, settings, java, jars } = this.#place
-    const data = join(dir, 'data')
-    await mkdir(dir, { recursive: true })
+    const { port, controllerPort, settings, java, jars } = this.#place
+    const data = join(this.dir, 'data')
     const isFormatted = await stat(join(data, 'meta.properties')).catch(() => undefined)
     if (!isFormatted) await formatData(data, java, jars)
-    const properties = join(dir, 'server.properties')
+    const properties = join(this.dir, 'server.properties')
     await writeFile(properties, propertiesText({ ...brokerSettings({ data, port, controllerPort }), ...settings }))
     return properties
   }

@@ -1,28 +1,8 @@
-import { execFile } from 'node:child_process'
 import { readFile, rm } from 'node:fs/promises'
-import { promisify } from 'node:util'
+import { commandLine, isAlive, signalIfAlive } from './process-table.ts'
 import { waitUntil } from './wait.ts'
 
 const LEFTOVER_TIMEOUT_MS = 5_000
-
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    // EPERM: there is one, of another user.
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
-}
-
-/** Sends a signal to a process that may be gone already. */
-export function signalIfAlive(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(pid, signal)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
-  }
-}
 
 /**
  * Ends the process that an earlier run left behind, as its pid file names it. Pids are used again: only a process whose
@@ -31,18 +11,8 @@ export function signalIfAlive(pid: number, signal: NodeJS.Signals): void {
 export async function endLeftover(pidFile: string, folder: string): Promise<void> {
   const pid = await pidIn(pidFile)
   if (pid === undefined) return
-  if (isAlive(pid) && (await commandLine(pid)).includes(folder)) await end(pid)
+  if (isAlive(pid) && (await commandLine(pid)).includes(folder)) await endAll([pid])
   await rm(pidFile, { force: true })
-}
-
-async function end(pid: number): Promise<void> {
-  signalIfAlive(pid, 'SIGCONT')
-  signalIfAlive(pid, 'SIGINT')
-  const gone = () => !isAlive(pid)
-  await waitUntil(`leftover process ${pid} ends`, gone, { timeoutMs: LEFTOVER_TIMEOUT_MS }).catch(() =>
-    signalIfAlive(pid, 'SIGKILL'),
-  )
-  await waitUntil(`leftover process ${pid} is gone`, gone, { timeoutMs: LEFTOVER_TIMEOUT_MS })
 }
 
 /** The first line of a pid file; Postgres writes more below it. */
@@ -52,11 +22,16 @@ async function pidIn(pidFile: string): Promise<number | undefined> {
   return pid > 1 ? pid : undefined
 }
 
-async function commandLine(pid: number): Promise<string> {
-  const fromProc = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => undefined)
-  if (fromProc !== undefined) return fromProc.replaceAll('\0', ' ')
-  const listed = await promisify(execFile)('ps', ['-ww', '-o', 'args=', '-p', String(pid)]).catch(() => ({
-    stdout: '',
-  }))
-  return listed.stdout
+/** Ends processes that are not our children: SIGINT, at which all of our servers stop cleanly, then SIGKILL. */
+export async function endAll(pids: readonly number[]): Promise<void> {
+  for (const pid of pids) {
+    signalIfAlive(pid, 'SIGCONT')
+    signalIfAlive(pid, 'SIGINT')
+  }
+  const gone = () => !pids.some(isAlive)
+  const inGoodOrder = waitUntil('leftover processes end', gone, { timeoutMs: LEFTOVER_TIMEOUT_MS })
+  await inGoodOrder.catch(() => {
+    for (const pid of pids) signalIfAlive(pid, 'SIGKILL')
+  })
+  await waitUntil(`leftover processes ${pids.join(', ')} are gone`, gone, { timeoutMs: LEFTOVER_TIMEOUT_MS })
 }

@@ -43,16 +43,20 @@ export class PostgresData {
     )
   }
 
-  /** Makes it a new database cluster. initdb takes a while, so it runs once and its result is copied from then on. */
-  async initialise(): Promise<void> {
+  /**
+   * Makes it a new database cluster. initdb takes a while, so it runs once and its result is copied from then on; but the
+   * copies share one system identifier.
+   */
+  async initialise({ ownIdentity = false }: { readonly ownIdentity?: boolean }): Promise<void> {
+    await this.create()
     const binaries = await postgresBinaries(this.account)
+    if (ownIdentity) return initdb(this, binaries)
     const uid = this.account?.uid ?? process.getuid?.()
     const template = await cached(`postgres-${binaries.version}-uid${uid}`, async (folder) => {
       const data = new PostgresData(join(folder, 'data'), this.account)
       await data.create()
       await initdb(data, binaries)
     })
-    await this.create()
     await run('cp', ['-R', `${template}/data/.`, this.path], { ...this.account, cwd: '/' })
   }
 

