@@ -2,10 +2,21 @@ import { expect, test } from '@jest/globals'
 import { localServers, PostgresServer } from '@tidemark/local'
 import { isTidemarkError, type SourceConfig } from '@tidemark/protocol'
 import { Kafka, logLevel } from 'kafkajs'
+import { Client } from 'pg'
 import { PublisherContext } from './publisher-context.ts'
 
 const BY_PRODUCT: SourceConfig['keyspaces'] = {
   reviews: { key: 'reviews:{product}', tables: { 'public.review': { product: 'product_id' } } },
+}
+
+async function answers(url: string): Promise<boolean> {
+  const client = new Client({ connectionString: url })
+  try {
+    await client.connect()
+    return true
+  } finally {
+    await client.end()
+  }
 }
 
 async function openReviews(serverUrl?: string) {
@@ -143,6 +154,7 @@ test('a standby is no source: the publisher says so and tries again, it may be p
   await using ctx = await openReviews()
   const replica = new URL(Object.values(localServers().replicaUrls)[0]!)
   replica.pathname = new URL(ctx.url).pathname
+  await ctx.untilTrue('the database is replicated', () => answers(replica.href))
   const publisher = ctx.start(ctx.source(BY_PRODUCT), { postgresUrl: replica.href })
   await ctx.untilTrue('it says so', () => JSON.stringify(ctx.logged).includes('SOURCE_IN_RECOVERY'))
   await publisher.stop()

@@ -1,0 +1,129 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { PostgresServer } from '@tidemark/local'
+import { epochOf, lsnOf, parseLsn } from '@tidemark/protocol'
+import { Client } from 'pg'
+import { PublisherContext } from './publisher-context.ts'
+
+// What waits for a synchronous standby needs a server of its own: the setting is the whole server's.
+
+let server: PostgresServer
+
+beforeAll(async () => {
+  server = await PostgresServer.start({ durable: false })
+})
+
+afterAll(() => server?.[Symbol.asyncDispose]())
+
+const PRODUCTS = { products: { key: 'product:{id}', tables: { 'public.product': { id: 'id' } } } } as const
+
+async function openProducts() {
+  const ctx = await PublisherContext.open({ serverUrl: server.url() })
+  await ctx.sql.query('create table product (id int primary key, name text)')
+  return ctx
+}
+
+async function standbyAway(names: string): Promise<void> {
+  await server.query(`alter system set synchronous_standby_names = '${names}'`)
+  await server.query('select pg_reload_conf()')
+}
+
+/** Holds every commit back until it is disposed of. */
+async function awayStandby(): Promise<AsyncDisposable> {
+  await standbyAway('nobody')
+  return { [Symbol.asyncDispose]: () => standbyAway('') }
+}
+
+async function connect(ctx: PublisherContext): Promise<Client> {
+  const client = new Client({ connectionString: ctx.url })
+  await client.connect()
+  return client
+}
+
+test('I5: a commit that waits for a synchronous standby is held back, what comes after it too, and neither is lost', async () => {
+  await using ctx = await openProducts()
+  const source = ctx.source(PRODUCTS)
+  ctx.start(source)
+  await ctx.follow(source)
+  await ctx.until('the epoch is announced', (records) => records.some((r) => r.kind === 'epoch'))
+  const waiting = await connect(ctx)
+  let committed = false
+  let written: Promise<unknown>
+  {
+    await using _ = await awayStandby()
+    await ctx.untilTrue('the setting is in force', async () =>
+      ctx.value<boolean>("select current_setting('synchronous_standby_names') = 'nobody'"),
+    )
+    written = waiting.query("insert into product values (1, 'unseen')").then(() => {
+      committed = true
+    })
+    await ctx.untilTrue('the commit waits', async () =>
+      ctx.value<boolean>("select count(*) = 1 from pg_stat_activity where wait_event = 'SyncRep' and datname = $1", [
+        ctx.name,
+      ]),
+    )
+    // Visible at once, and behind the other in the log.
+    await ctx.sql.query("set synchronous_commit = local; insert into product values (2, 'seen')")
+    await ctx.untilTrue('it is reported', () =>
+      ctx.logged.some((l) => l.msg.includes('held back') && Number(l.ageMs) >= 1_000),
+    )
+    const told = parseLsn(await ctx.value<string>('select pg_current_wal_insert_lsn()::text'))
+    expect(await ctx.value<number>('select count(*)::int from product')).toBe(1)
+    expect(ctx.keys()).toEqual([])
+    expect(ctx.records.some((r) => r.kind === 'watermark' && lsnOf(r.position) >= told)).toBe(false)
+    expect(committed).toBe(false)
+  }
+  await written
+  await ctx.until('both events', () => ctx.keys().length === 2)
+  const [one, two] = ['product:1', 'product:2'].map((key) => ctx.events().find((e) => e.key === key)!)
+  expect(one!.version < two!.version).toBe(true)
+  await waiting.end()
+})
+
+test('I5: the held-back age is on the log with its xid, and publishing goes on afterwards without a restart', async () => {
+  await using ctx = await openProducts()
+  const source = ctx.source(PRODUCTS)
+  ctx.start(source)
+  await ctx.follow(source)
+  await ctx.until('the epoch is announced', (records) => records.some((r) => r.kind === 'epoch'))
+  const waiting = await connect(ctx)
+  {
+    await using _ = await awayStandby()
+    const pid = await waiting.query<{ pid: number }>('select pg_backend_pid() as pid')
+    const written = waiting.query("insert into product values (1, 'unseen')")
+    await ctx.untilTrue('it is reported', () => ctx.logged.some((l) => l.msg.includes('held back')))
+    const report = ctx.logged.find((l) => l.msg.includes('held back'))!
+    expect(report.xid).toBe(
+      await ctx.value<number>('select backend_xid::text::int from pg_stat_activity where pid = $1', [pid.rows[0]!.pid]),
+    )
+    // An operator gives up the wait: the commit stands, locally.
+    await ctx.sql.query('select pg_cancel_backend($1)', [pid.rows[0]!.pid])
+    await written
+    await ctx.until('the event', () => ctx.keys().length === 1)
+  }
+  expect(ctx.logged.some((l) => l.msg === 'opening the stream again')).toBe(false)
+  await waiting.end()
+})
+
+test('I5: a new epoch is announced only once every transaction that ran at its start has ended', async () => {
+  await using ctx = await openProducts()
+  const source = ctx.source(PRODUCTS)
+  const first = ctx.start(source)
+  await ctx.follow(source)
+  await ctx.until('the epoch is announced', (records) => records.some((r) => r.kind === 'epoch'))
+  await first.stop()
+  await ctx.sql.query('update tidemark.epoch set timeline = 99')
+  const running = await connect(ctx)
+  await running.query("begin; insert into product values (1, 'running')")
+  ctx.start(source)
+  await ctx.untilTrue('it says what it waits for', () =>
+    ctx.logged.some((l) => l.msg === 'the epoch waits for a running transaction'),
+  )
+  expect(await ctx.value<number>('select max(epoch) from tidemark.epoch')).toBe(2)
+  expect(ctx.records.some((r) => r.kind === 'epoch' && epochOf(r.position) === 2)).toBe(false)
+  await running.query('commit')
+  await ctx.until('epoch 2 is announced', (records) =>
+    records.some((r) => r.kind === 'epoch' && epochOf(r.position) === 2),
+  )
+  await ctx.until('the event', () => ctx.keys().length === 1)
+  await running.end()
+})
