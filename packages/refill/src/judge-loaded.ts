@@ -32,6 +32,8 @@ export function judgeLoaded(view: View | null, loaded: Loaded<unknown>, terms: T
   if (!announced || (view !== null && standing.epoch < Number.parseInt(view.epoch, 16))) {
     return { fresh: false, doubt: 'unannounced' }
   }
+  // Its age is the load's own, by this machine's clock: no skew to allow for.
+  if (loadedAt === null || now - loadedAt > terms.contract.maxStalenessMs) return { fresh: false, doubt: 'too-old' }
   const seenNothing = terms.demand === null || terms.demand.seen === ORIGIN
   return ownIsThere && seenNothing ? { fresh: true, position: null } : { fresh: false, doubt: 'behind-session' }
 }

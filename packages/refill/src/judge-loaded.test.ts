@@ -1,0 +1,133 @@
+import { describe, expect, test } from '@jest/globals'
+import type { Demand, Terms, View } from '@tidemark/guard'
+import { ORIGIN, position, version } from '@tidemark/protocol'
+import { judgeLoaded } from './judge-loaded.ts'
+import type { Loaded } from './labelled-load.ts'
+import type { Standing } from './standing.ts'
+
+const NOW = 1_700_000_000_000
+const at = (lsn: number, epoch = 1) => position(epoch, BigInt(lsn))
+
+const VIEW: View = {
+  epoch: '00000001',
+  watermark: at(500),
+  newest: version(1, 400n),
+  horizon: at(100),
+  floors: { product: at(300) },
+  offset: '0'.repeat(16),
+  beat: NOW - 100,
+  current: 0,
+  generations: {},
+}
+const TERMS: Terms = { keyspace: 'product', contract: { maxStalenessMs: 1_000 }, clockSkewMs: 50, demand: null }
+
+const STANDING: Standing = {
+  role: 'primary',
+  epoch: 1,
+  systemIdentifier: '7',
+  announced: true,
+  position: at(900),
+  reach: at(900),
+}
+const PRIMARY: Loaded<unknown> = {
+  value: 1,
+  label: { low: at(500), high: at(900) },
+  loadedAt: NOW,
+  standing: STANDING,
+}
+const REPLICA: Loaded<unknown> = {
+  value: 1,
+  label: { low: at(600), high: at(900) },
+  loadedAt: null,
+  standing: { ...STANDING, role: 'replica' },
+}
+const UNLABELLED: Loaded<unknown> = { ...PRIMARY, label: null }
+
+const judged = (loaded: Loaded<unknown>, { view = VIEW as View | null, demand = null as Demand | null } = {}) =>
+  judgeLoaded(view, loaded, { ...TERMS, demand }, NOW)
+
+const doubts = (doubt: string) => ({ fresh: false, doubt })
+const standingOf = (loaded: Loaded<unknown>, standing: Partial<Standing>): Loaded<unknown> => ({
+  ...loaded,
+  standing: { ...STANDING, ...standing },
+})
+
+describe('a labelled load', () => {
+  test('is fresh at its label or the watermark, whichever is further', () => {
+    expect(judged(REPLICA)).toEqual({ fresh: true, position: at(600) })
+    expect(judged({ ...PRIMARY, label: { low: at(450), high: at(900) } })).toEqual({ fresh: true, position: at(500) })
+  })
+
+  test('I7 below the floor, or under a view that trusts nothing, is not fresh', () => {
+    expect(judged({ ...PRIMARY, label: { low: at(299), high: at(900) } })).toEqual(doubts('floor'))
+    expect(judged(PRIMARY, { view: null })).toEqual(doubts('no-view'))
+    expect(judged(PRIMARY, { view: { ...VIEW, gap: 'offset gone' } })).toEqual(doubts('gap'))
+  })
+
+  test('I7 from a replica is as old as the view’s beat; from the primary as old as its load', () => {
+    const stalled = { view: { ...VIEW, beat: NOW - 951 } }
+    expect(judged(REPLICA, stalled)).toEqual(doubts('too-old'))
+    expect(judged(REPLICA, { view: { ...VIEW, beat: NOW - 950 } })).toMatchObject({ fresh: true })
+    expect(judged(PRIMARY, stalled)).toMatchObject({ fresh: true })
+    expect(judged({ ...PRIMARY, loadedAt: NOW - 951 }, stalled)).toEqual(doubts('too-old'))
+  })
+})
+
+describe('of a session', () => {
+  const own = (lsn: number, epoch = 1) => ({ demand: { own: at(lsn, epoch), seen: ORIGIN } })
+  const seen = (lsn: number, epoch = 1) => ({ demand: { own: ORIGIN, seen: at(lsn, epoch) } })
+
+  test('the primary satisfies `own` by itself, labelled or not', () => {
+    expect(judged(PRIMARY, own(800))).toMatchObject({ fresh: true })
+    expect(judged(UNLABELLED, own(800))).toEqual({ fresh: true, position: null })
+    expect(judged(UNLABELLED, { view: null, ...own(800) })).toEqual({ fresh: true, position: null })
+  })
+
+  test('an abandoned primary, of an epoch older than the write, does not', () => {
+    expect(judged(PRIMARY, own(800, 2))).toEqual(doubts('behind-session'))
+    expect(judged(UNLABELLED, own(800, 2))).toEqual(doubts('behind-session'))
+    expect(judged(UNLABELLED, { view: null, ...own(800, 2) })).toEqual(doubts('behind-session'))
+  })
+
+  test('a replica satisfies `own` by its label only', () => {
+    expect(judged(REPLICA, own(600))).toMatchObject({ fresh: true })
+    expect(judged(REPLICA, own(601))).toEqual(doubts('behind-session'))
+  })
+
+  test('`seen` is satisfied by label or watermark, by the primary too: a replica may show more than it does', () => {
+    expect(judged(PRIMARY, seen(500))).toMatchObject({ fresh: true })
+    expect(judged(PRIMARY, seen(501))).toEqual(doubts('behind-session'))
+    expect(judged(REPLICA, seen(600))).toMatchObject({ fresh: true })
+    expect(judged(REPLICA, seen(601))).toEqual(doubts('behind-session'))
+    expect(judged(UNLABELLED, seen(1))).toEqual(doubts('behind-session'))
+  })
+
+  test('a position of an older epoch satisfies nothing, and neither does a smaller LSN of a newer one', () => {
+    expect(judged(REPLICA, seen(400, 2))).toEqual(doubts('behind-session'))
+    const next: View = { ...VIEW, epoch: '00000002', watermark: at(450, 2), floors: {} }
+    const label = { low: at(450, 2), high: at(900, 2) }
+    expect(judged({ ...REPLICA, label }, { view: next, ...seen(500) })).toEqual(doubts('behind-session'))
+    expect(judged({ ...REPLICA, label }, { view: next, ...seen(450) })).toMatchObject({ fresh: true })
+  })
+})
+
+describe('an unlabelled load', () => {
+  test('is believed from an announced primary of an epoch not older than the view’s, at no known position', () => {
+    expect(judged(UNLABELLED)).toEqual({ fresh: true, position: null })
+    expect(judged(UNLABELLED, { view: null })).toEqual({ fresh: true, position: null })
+    expect(judged(standingOf(UNLABELLED, { epoch: 2 }))).toEqual({ fresh: true, position: null })
+  })
+
+  test.each([
+    ['a server that says nothing of itself', { ...UNLABELLED, standing: null }],
+    ['a replica', standingOf(UNLABELLED, { role: 'replica' })],
+    ['a server that was promoted and not announced', standingOf(UNLABELLED, { announced: false })],
+    ['a primary that the view’s epoch has abandoned', standingOf(UNLABELLED, { epoch: 0 })],
+  ])('of %s is not', (_, loaded) => expect(judged(loaded)).toEqual(doubts('unannounced')))
+
+  test('I7 that took longer than the contract’s bound on age is too old', () => {
+    expect(judged({ ...UNLABELLED, loadedAt: NOW - 1_000 })).toMatchObject({ fresh: true })
+    expect(judged({ ...UNLABELLED, loadedAt: NOW - 1_001 })).toEqual(doubts('too-old'))
+    expect(judged({ ...UNLABELLED, loadedAt: NOW - 1_001 }, { view: null })).toEqual(doubts('too-old'))
+  })
+})
