@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from '@jest/globals'
 import { parseLsn, position } from '@tidemark/protocol'
 import { type Claim, type CommitHistory, falsehoodOf, HistoryRecorder } from './commit-history.ts'
@@ -6,6 +7,8 @@ import { Writers } from './writers.ts'
 
 const REFILLS = 10_000
 const WRITERS = 16
+/** Two cores are to be left to the readers too. */
+const WRITER_PAUSE_MS = 4
 const READERS = 8
 const IDS = [1, 2, 3, 4, 5, 6, 7, 8]
 
@@ -19,7 +22,7 @@ async function claimsUnderWrites(
   const recorder = await HistoryRecorder.start(context.primary, `${context.name}_history`)
   const claims: Claim[] = []
   {
-    await using _writers = new Writers(context.primary, IDS, WRITERS)
+    await using _writers = new Writers(context.primary, IDS, WRITERS, () => sleep(WRITER_PAUSE_MS))
     const read = async (reader: number) => {
       for (let i = reader; claims.length < wanted; i++) {
         const claim = await sample(IDS[i % IDS.length]!)

@@ -1,0 +1,70 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Child, freePort } from '@tidemark/local'
+import type { PipelineContext } from './pipeline-context.ts'
+
+const SERVICES = join(import.meta.dirname, '../../services')
+const CONFIG = join(import.meta.dirname, 'fixtures/hot.config.ts')
+
+/** A publisher or a worker as a process of its own, which can be killed as often as one likes. */
+export class ServiceProcess implements AsyncDisposable {
+  readonly name: 'publisher' | 'worker'
+  readonly #context: PipelineContext
+  readonly #folder: string
+  #child: Child | undefined
+  #kills = 0
+
+  private constructor(name: 'publisher' | 'worker', context: PipelineContext, folder: string) {
+    this.name = name
+    this.#context = context
+    this.#folder = folder
+  }
+
+  static async start(name: 'publisher' | 'worker', context: PipelineContext): Promise<ServiceProcess> {
+    const service = new ServiceProcess(name, context, await mkdtemp(join(tmpdir(), 'tidemark-')))
+    await service.start()
+    return service
+  }
+
+  get kills(): number {
+    return this.#kills
+  }
+
+  /** Returns once it runs, which is before it works: a kill may come while it still recovers. */
+  async start(): Promise<void> {
+    const { servers, name } = this.#context
+    const port = await freePort()
+    this.#child = await Child.start({
+      name: this.name,
+      command: process.execPath,
+      args: ['--disable-warning=ExperimentalWarning', join(SERVICES, this.name, 'src/main.ts')],
+      logFile: join(this.#folder, `${this.name}.log`),
+      env: {
+        ...process.env,
+        TIDEMARK_TEST_NAME: name,
+        TIDEMARK_CONFIG: CONFIG,
+        TIDEMARK_PRIMARY_URL: servers.primaryUrl,
+        TIDEMARK_KAFKA_BROKERS: servers.brokers.join(','),
+        TIDEMARK_REDIS_URL: servers.redisUrl,
+        TIDEMARK_REGION: 'eu-west',
+        TIDEMARK_KAFKA_SESSION_MS: '1000',
+        TIDEMARK_KAFKA_SILENCE_MS: '5000',
+        TIDEMARK_TELEMETRY_PORT: String(port),
+      },
+      ready: async (signal) => (await fetch(`http://127.0.0.1:${port}/livez`, { signal })).ok,
+      readyTimeoutMs: 60_000,
+    })
+  }
+
+  /** SIGKILL: nothing is flushed, nothing is said goodbye to. */
+  async kill(): Promise<void> {
+    await this.#child?.kill()
+    this.#kills++
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#child?.[Symbol.asyncDispose]()
+    await rm(this.#folder, { recursive: true, force: true })
+  }
+}
