@@ -3,10 +3,15 @@ import { fieldsOf, type SettingsField } from './settings-field.ts'
 
 /** The markdown table of a service's settings: what `--help` prints and what its README holds. */
 export function settingsTable(schema: z.ZodObject): string {
-  const rows = fieldsOf(schema).map(
-    (field) => `| \`${field.name}\` | ${field.type} | ${defaultOf(field)} | ${meaningOf(field)} |`,
-  )
-  return ['| variable | type | default | meaning |', '| --- | --- | --- | --- |', ...rows].join('\n')
+  const rows = fieldsOf(schema).map((field) => [`\`${field.name}\``, field.type, defaultOf(field), meaningOf(field)])
+  return alignedTable([['variable', 'type', 'default', 'meaning'], ...rows])
+}
+
+/** Columns of one width, as the formatter leaves them: else a README could not satisfy both it and its test. */
+function alignedTable(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0]!.map((_, column) => Math.max(3, ...rows.map((row) => row[column]!.length)))
+  const [head, ...body] = rows.map((row) => `| ${row.map((cell, i) => cell.padEnd(widths[i]!)).join(' | ')} |`)
+  return [head, `| ${widths.map((width) => '-'.repeat(width)).join(' | ')} |`, ...body].join('\n')
 }
 
 /** A sample environment file: what must be given stands empty, what has a default is commented out. */

@@ -78,16 +78,29 @@ test('a missing variable is reported with the misspelt one that was set instead'
   expect(message).toContain('TIDEMARK_PRIMARY_URL is missing; TIDEMARK_PRIMARY_ULR is set, was that meant?')
 })
 
+/** The cells of each line, whatever the columns' widths. */
+function cellsOf(table: string): string[][] {
+  return table.split('\n').map((line) => line.split('|').flatMap((cell) => cell.trim() || []))
+}
+
 test('the table says type, limits, default, secrecy and meaning of each variable', () => {
-  const lines = settingsTable(schema).split('\n')
-  expect(lines).toContain('| `TIDEMARK_PRIMARY_URL` | URL | must be given | The primary. |')
-  expect(lines).toContain(
-    '| `TIDEMARK_SIGNING_KEY` | string | must be given | Signs session tokens. Secret: never printed. |',
-  )
-  expect(lines).toContain('| `TIDEMARK_BEAT_MS` | integer >= 1 <= 60000 | `100` | Between two beats. |')
-  expect(lines).toContain('| `TIDEMARK_PUSH` | boolean | `true` | Whether to tell in-process caches. |')
-  expect(lines).toContain('| `TIDEMARK_RACK` | string | none | Where it stands. |')
-  expect(lines).toHaveLength(2 + Object.keys(schema.shape).length)
+  const rows = cellsOf(settingsTable(schema))
+  expect(rows).toContainEqual(['`TIDEMARK_PRIMARY_URL`', 'URL', 'must be given', 'The primary.'])
+  const secret = 'Signs session tokens. Secret: never printed.'
+  expect(rows).toContainEqual(['`TIDEMARK_SIGNING_KEY`', 'string', 'must be given', secret])
+  expect(rows).toContainEqual(['`TIDEMARK_BEAT_MS`', 'integer >= 1 <= 60000', '`100`', 'Between two beats.'])
+  expect(rows).toContainEqual(['`TIDEMARK_PUSH`', 'boolean', '`true`', 'Whether to tell in-process caches.'])
+  expect(rows).toContainEqual(['`TIDEMARK_RACK`', 'string', 'none', 'Where it stands.'])
+  expect(rows).toHaveLength(2 + Object.keys(schema.shape).length)
+})
+
+test('the columns of the table are aligned, as the formatter leaves them', () => {
+  const one = settingsTable(z.object({ A: z.string().describe('B.') }))
+  expect(one.split('\n')).toEqual([
+    '| variable | type   | default       | meaning |',
+    '| -------- | ------ | ------------- | ------- |',
+    '| `A`      | string | must be given | B.      |',
+  ])
 })
 
 test('a default never shows a secret or the password of a URL', () => {

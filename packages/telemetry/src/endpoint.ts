@@ -13,20 +13,23 @@ export async function listenForProbes(options: {
   health: Health
   metrics: Handler
 }): Promise<{ server: Server; port: number }> {
-  const handlers: Readonly<Record<string, Handler>> = {
-    '/metrics': options.metrics,
+  const handlers = new Map<string, Handler>([
+    ['/metrics', options.metrics],
     // An answer is the proof: a loop that is stuck gives none.
-    '/livez': (_, response) => answer(response, 200, { live: true }),
-    '/readyz': (_, response) => {
-      const failing = options.health.failing()
-      answer(response, failing.length === 0 ? 200 : 503, { ready: failing.length === 0, failing })
-    },
-  }
+    ['/livez', (_, response) => answer(response, 200, { live: true })],
+    [
+      '/readyz',
+      (_, response) => {
+        const failing = options.health.failing()
+        answer(response, failing.length === 0 ? 200 : 503, { ready: failing.length === 0, failing })
+      },
+    ],
+  ])
   const server = createServer((request, response) => {
-    const handler = handlers[request.url?.split('?', 1)[0] ?? '']
+    const handler = handlers.get(request.url?.split('?', 1)[0] ?? '')
     if (request.method !== 'GET') answer(response, 405, { error: 'only GET' })
     else if (handler) handler(request, response)
-    else answer(response, 404, { error: 'not found', paths: Object.keys(handlers) })
+    else answer(response, 404, { error: 'not found', paths: [...handlers.keys()] })
   })
   server.listen(options.port, options.host)
   try {

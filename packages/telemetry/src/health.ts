@@ -47,7 +47,7 @@ export class Health {
   }
 
   failing(): FailingCheck[] {
-    for (const [name, reasonItFails] of this.#watches) this.#set(name, reasonItFails())
+    for (const [name, reasonItFails] of this.#watches) this.#set(name, ask(reasonItFails))
     return [...this.#states].flatMap(([check, { reason, sinceMs }]) =>
       reason === undefined ? [] : [{ check, reason, since: new Date(sinceMs).toISOString() }],
     )
@@ -62,5 +62,14 @@ export class Health {
     const before = this.#states.get(name)
     const goesOn = before !== undefined && (before.reason === undefined) === (reason === undefined)
     this.#states.set(name, { reason, sinceMs: goesOn ? before.sinceMs : this.#nowMs() })
+  }
+}
+
+/** A check that cannot be made does not pass; the process that is asked goes on. */
+function ask(reasonItFails: () => string | undefined): string | undefined {
+  try {
+    return reasonItFails()
+  } catch (error) {
+    return `the check itself failed: ${error instanceof Error ? error.message : error}`
   }
 }

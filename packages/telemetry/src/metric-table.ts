@@ -96,7 +96,8 @@ export const METRICS = {
   invalidation_lag_seconds: {
     type: 'histogram',
     unit: 's',
-    meaning: 'From the commit, by the clock of Postgres, to the invalidation applied in the region, by the worker’s.',
+    meaning:
+      'From the commit to the invalidation applied in the region; the clocks of Postgres and of the worker are compared.',
     labels: REGION_KEYSPACE,
     buckets: LAG_BUCKETS_S,
   },
@@ -157,7 +158,7 @@ export const METRICS = {
   cache_refill_total: {
     type: 'counter',
     unit: '{refill}',
-    meaning: 'Values loaded on a miss, by the server that gave them: primary, or the replica’s name.',
+    meaning: 'Values loaded on a miss, by the server that gave them: primary, or the name of the replica.',
     labels: { ...REGION_KEYSPACE, source: 'source' },
   },
   cache_stale_refill_total: {
@@ -169,13 +170,13 @@ export const METRICS = {
   cache_lease_wait_total: {
     type: 'counter',
     unit: '{wait}',
-    meaning: 'Reads that waited for another’s refill of the same key.',
+    meaning: 'Reads that waited for a refill, by another, of the same key.',
     labels: REGION_KEYSPACE,
   },
   db_replica_lag_seconds: {
     type: 'gauge',
     unit: 's',
-    meaning: 'How far the replica’s replay is behind; absent when it does not answer.',
+    meaning: 'How far the replay of the replica is behind; absent when it does not answer.',
     labels: { region: 'region', replica: 'replica' },
   },
 } as const satisfies Readonly<Record<string, Metric>>

@@ -1,9 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { metrics } from '@opentelemetry/api'
+import { context, metrics, propagation, trace } from '@opentelemetry/api'
 import { OTLPMetricExporter } from '@opentelemetry/exporter-metrics-otlp-proto'
 import { PrometheusExporter } from '@opentelemetry/exporter-prometheus'
 import { envDetector, resourceFromAttributes } from '@opentelemetry/resources'
-import { PeriodicExportingMetricReader } from '@opentelemetry/sdk-metrics'
+import {
+  AggregationTemporality,
+  InstrumentType,
+  type MetricReader,
+  PeriodicExportingMetricReader,
+} from '@opentelemetry/sdk-metrics'
 import { NodeSDK } from '@opentelemetry/sdk-node'
 import { listenForProbes } from './endpoint.ts'
 import type { Health } from './health.ts'
@@ -34,7 +39,7 @@ const FLUSH_TIMEOUT_MS = 3_000
  */
 export async function startTelemetry(options: TelemetryOptions): Promise<Telemetry> {
   const { service, region, host = '127.0.0.1', port, health } = options
-  const exporter = new PrometheusExporter({ preventServerStart: true, withoutScopeInfo: true })
+  const exporter = forgetful(new PrometheusExporter({ preventServerStart: true, withoutScopeInfo: true }))
   const endpoint = await listenForProbes({
     host,
     port,
@@ -54,7 +59,7 @@ export async function startTelemetry(options: TelemetryOptions): Promise<Telemet
       endpoint.server.close()
       endpoint.server.closeAllConnections()
       await Promise.race([sdk.shutdown().catch(() => undefined), sleep(FLUSH_TIMEOUT_MS, undefined, { ref: false })])
-      metrics.disable()
+      for (const api of [metrics, trace, context, propagation]) api.disable()
     },
   }
 }
@@ -63,6 +68,17 @@ function exports(exporter: PrometheusExporter) {
   if (!process.env.OTEL_EXPORTER_OTLP_ENDPOINT) {
     return { metricReaders: [exporter], spanProcessors: [], logRecordProcessors: [] }
   }
-  const otlp = new PeriodicExportingMetricReader({ exporter: new OTLPMetricExporter() })
+  const otlp = forgetful(new PeriodicExportingMetricReader({ exporter: new OTLPMetricExporter() }))
   return { metricReaders: [exporter, otlp], logRecordProcessors: [] }
+}
+
+/**
+ * A gauge that was once observed would be told for ever with its last value: the SDK merges each collection into the
+ * ones before. Asked for deltas it does not, and a gauge is a gauge either way. What is unknown must be absent.
+ */
+function forgetful<R extends MetricReader>(reader: R): R {
+  const select = reader.selectAggregationTemporality.bind(reader)
+  reader.selectAggregationTemporality = (type) =>
+    type === InstrumentType.OBSERVABLE_GAUGE ? AggregationTemporality.DELTA : select(type)
+  return reader
 }
