@@ -29,7 +29,8 @@ export interface PartitionHandler {
 
 const REQUEST_TIMEOUT_MS = 5_000
 const CLOSE_TIMEOUT_MS = 5_000
-const HEARTBEAT_MS = 1_000
+/** Several must fit into a session, or one that is late ends it. */
+const HEARTBEATS_PER_SESSION = 4
 const MIRROR_INTERVAL_MS = 3_000
 /** How long a fetch waits at the broker when there is nothing new. It answers at once when there is. */
 const FETCH_WAIT_MS = 50
@@ -56,7 +57,7 @@ export class Bus {
       groupId: options.groupId,
       sessionTimeout: options.sessionTimeoutMs,
       rebalanceTimeout: options.sessionTimeoutMs,
-      heartbeatInterval: HEARTBEAT_MS,
+      heartbeatInterval: heartbeatMs(options),
       minBytes: 1,
       maxBytes: options.fetchMaxBytes,
       maxBytesPerPartition: options.fetchMaxBytes,
@@ -192,7 +193,7 @@ export class Bus {
       hold.abort(error)
     }
     signal.addEventListener('abort', letGo)
-    const pulse = setInterval(() => heartbeat().catch(lose), HEARTBEAT_MS)
+    const pulse = setInterval(() => heartbeat().catch(lose), heartbeatMs(this.#options))
     try {
       return await run(hold.signal)
     } catch (error) {
@@ -261,4 +262,8 @@ function aborted(signal: AbortSignal): Promise<void> {
     if (signal.aborted) resolve()
     else signal.addEventListener('abort', () => resolve(), { once: true })
   })
+}
+
+function heartbeatMs({ sessionTimeoutMs }: BusOptions): number {
+  return Math.ceil(sessionTimeoutMs / HEARTBEATS_PER_SESSION)
 }
