@@ -159,6 +159,24 @@ test('a batch answers for each of its events, in their order', async () => {
   expect(await ctx.tombstones(0)).toEqual({ new: commit(100), old: commit(102), 'kept-stale': commit(101) })
 })
 
+test('I2: a key may hold any characters', async () => {
+  await using ctx = await PartitionContext.open(at(10))
+  const key = 'produit:%7Bnaïve%7D:漢"\\\''
+  await ctx.store(key, at(50))
+  expect(await ctx.invalidate(key, EVENT)).toBe('removed')
+  expect(await ctx.tombstones(0)).toEqual({ [key]: EVENT })
+  await expect(ctx.store(key, at(100))).rejects.toThrow('stale')
+})
+
+test('a batch of five thousand events is applied as one', async () => {
+  await using ctx = await PartitionContext.open(at(10))
+  await ctx.store('k4999', at(50))
+  const events = Array.from({ length: 5_000 }, (_, i) => ({ key: `k${i}`, version: commit(100 + i), retainStaleMs: 0 }))
+  const result = await ctx.apply({ events })
+  expect(result).toMatchObject({ code: 'applied', outcomes: { length: 5_000, 0: 'absent', 4999: 'removed' } })
+  expect((await ctx.view()).newest).toBe(commit(5_099))
+})
+
 async function leftIn(ctx: PartitionContext): Promise<Case['left']> {
   if ((await ctx.redis.exists(ctx.keys.cell('k'))) === 0) return 'nothing'
   const { cell } = await ctx.guard.look('k')

@@ -85,6 +85,7 @@ describe('I6: nothing in a view goes back', () => {
   test.each([
     [5_000, 5_000],
     [500, 1_000],
+    [1_700_000_000_123, 1_700_000_000_123],
   ])('a beat at %d makes it %d', async (given, expected) => {
     await using ctx = await PartitionContext.open(at(100))
     await ctx.apply(watermark(at(101), given))
