@@ -1,5 +1,4 @@
 import { type Cell, judge, type View } from '@tidemark/guard'
-import type { Source } from '@tidemark/protocol'
 import type { Product } from '@tidemark/storefront'
 
 /** A cached product, with the view that was read in the same command. */
@@ -10,33 +9,35 @@ export interface CachedProduct {
 }
 
 export interface Audit {
+  /** Values in the cache. */
   readonly checked: number
-  /** Served as fresh, and equal to their row. */
-  readonly right: number
-  /** Served as fresh, and different from their row. There must be none. */
+  /** Different from their row. While a worker is dead there may be many; they must not be served for long. */
+  readonly outdated: number
+  /** Served as fresh by the view in hand, at once or as soon as its next beat comes. */
+  readonly served: number
+  /** Of these, different from their row. Once all is applied there must be none. */
   readonly stale: number
-  /** In the cache, and not served as fresh. */
-  readonly withheld: number
 }
 
+/** Age is left out: a view that is old now is young again with its next beat, and serves what it holds. */
+const AGELESS = { maxStalenessMs: Number.POSITIVE_INFINITY }
+
 /** Compares every cached product with its row, by the decision that the shop itself makes. */
-export function audit(
-  source: Source,
-  cached: readonly CachedProduct[],
-  rows: ReadonlyMap<number, Product>,
-  now: number,
-): Audit {
-  const { name, contract } = source.keyspaces.product!
-  const terms = { keyspace: name, contract, clockSkewMs: source.clockSkewMs, demand: null }
+export function audit(cached: readonly CachedProduct[], rows: ReadonlyMap<number, Product>): Audit {
+  const terms = { keyspace: 'product', contract: AGELESS, clockSkewMs: 0, demand: null }
   const values = cached.flatMap(({ id, view, cell }) => (cell === null ? [] : [{ id, view, cell }]))
-  const served = values.filter(({ view, cell }) => judge(view, cell, terms, now).fresh)
-  const right = served.filter(({ id, cell }) => isSame(JSON.parse(cell.payload.toString()), rows.get(id))).length
+  const served = values.filter(({ view, cell }) => judge(view, cell, terms, 0).fresh)
+  const isOutdated = ({ id, cell }: { id: number; cell: Cell }) => !isSame(productIn(cell), rows.get(id))
   return {
     checked: values.length,
-    right,
-    stale: served.length - right,
-    withheld: values.length - served.length,
+    outdated: values.filter(isOutdated).length,
+    served: served.length,
+    stale: served.filter(isOutdated).length,
   }
+}
+
+function productIn(cell: Cell): Product | null {
+  return JSON.parse(cell.payload.toString()) as Product | null
 }
 
 function isSame(cached: Product | null, row: Product | undefined): boolean {

@@ -7,7 +7,7 @@ import { PriceHistory } from './price-history.ts'
 import { Readers, type Shown } from './readers.ts'
 import type { Region } from './region.ts'
 import { allProducts, endOfLog } from './shop-database.ts'
-import { AWAY, PRODUCTS, type Stage } from './stage.ts'
+import { AWAY, KAFKA_SESSION_MS, PRODUCTS, type Stage } from './stage.ts'
 
 const UPDATES = 10_000
 const KILL_AT = 3_000
@@ -15,8 +15,9 @@ const START_AGAIN_AT = 7_000
 const CUSTOMERS = 2
 const WRITE_TIMEOUT_MS = 120_000
 const CATCH_UP_TIMEOUT_MS = 60_000
-/** With fewer values that are served, their being right would prove little. */
-const LEAST_RIGHT = 500
+/** The products that customers look at. Updates go to all of them, so that some stay cached for a while. */
+const FRONT_PAGE = 1_000
+const AT_ONCE = 8
 
 // No price occurs twice, so that an old one can never pass for the new one.
 const PLAN = { updates: UPDATES, perSecond: 1_250, products: PRODUCTS, firstCents: 1_000_000, lanes: 4 }
@@ -24,6 +25,7 @@ const PLAN = { updates: UPDATES, perSecond: 1_250, products: PRODUCTS, firstCent
 /** Chapter 4: a worker is killed in the middle of the updates, and nothing is lost. */
 export async function workerIsKilled(stage: Stage): Promise<void> {
   stage.tell.chapter(4, `${AWAY}’s worker is killed in the middle of ${UPDATES} updates`)
+  await customersLookAtThemAll(stage)
   const [atHome, inAway] = await whileCustomersRead(stage, async (history) => {
     const ending = new AbortController()
     const signal = AbortSignal.any([stage.signal, ending.signal])
@@ -39,17 +41,31 @@ export async function workerIsKilled(stage: Stage): Promise<void> {
   })
   customersSaw(stage, stage.home, atHome)
   customersSaw(stage, stage.away, inAway)
+  await customersLookAtThemAll(stage)
   await cachesEqualRows(stage, stage.home)
   await cachesEqualRows(stage, stage.away)
 }
 
+/** Misses become hits, and what is in a cache and stale stays there: nothing is mended by being read. */
+async function customersLookAtThemAll({ home, away }: Stage): Promise<void> {
+  await Promise.all([home, away].map((region) => lookAtThemAll(region)))
+}
+
+async function lookAtThemAll({ shop }: Region): Promise<void> {
+  const customer = async (first: number) => {
+    for (let id = first; id <= FRONT_PAGE; id += AT_ONCE) await shop.read(id)
+  }
+  await Promise.all(Array.from({ length: AT_ONCE }, (_, i) => customer(i + 1)))
+}
+
 async function whileCustomersRead(
-  { home, away }: Stage,
+  { home, away, signal }: Stage,
   happens: (history: PriceHistory) => Promise<void>,
 ): Promise<[Shown, Shown]> {
   const history = new PriceHistory()
-  const atHome = new Readers(home, history, PRODUCTS, CUSTOMERS)
-  const inAway = new Readers(away, history, PRODUCTS, CUSTOMERS)
+  const crowd = { products: FRONT_PAGE, customers: CUSTOMERS, signal }
+  const atHome = new Readers(home, history, crowd)
+  const inAway = new Readers(away, history, crowd)
   try {
     await happens(history)
   } finally {
@@ -59,7 +75,7 @@ async function whileCustomersRead(
 }
 
 async function killAndStartAgain(stage: Stage, writer: PacedWriter): Promise<void> {
-  const { away, services, claims, primary, source, signal, tell } = stage
+  const { away, services, claims, signal } = stage
   const wait = { timeoutMs: WRITE_TIMEOUT_MS, signal }
   await waitUntil('the first updates are written', () => writer.written >= KILL_AT, wait)
   const exit = await services.awayWorker.kill()
@@ -67,18 +83,35 @@ async function killAndStartAgain(stage: Stage, writer: PacedWriter): Promise<voi
   claims.claim('the worker is dead', exit.signal === 'SIGKILL', `kill -9 after ${writer.written} updates`)
   await waitUntil('more updates are written', () => writer.written >= START_AGAIN_AT, wait)
 
-  tell.say(`It is started again after ${writer.written} updates, and the writing goes on.`)
+  await outdatedMeanwhile(stage)
+  await startAgain(stage, stored)
+}
+
+async function outdatedMeanwhile({ away, primary, claims }: Stage): Promise<void> {
+  const { checked, outdated } = audit(await away.cachedProducts(), await allProducts(primary))
+  claims.claim(
+    'nobody invalidates: its Redis holds prices that are old',
+    outdated > 0,
+    `${outdated} of ${checked} cached ones`,
+  )
+}
+
+async function startAgain(stage: Stage, stored: number): Promise<void> {
+  const { away, services, claims, primary, source, signal, tell } = stage
+  tell.say(`It is started again. Kafka waits ${KAFKA_SESSION_MS / 1_000} s for the dead one; the writing goes on.`)
   const missed = await endOfLog(primary, source)
   const startedMs = performance.now()
   await services.awayWorker.start()
+  const readyMs = performance.now()
   await waitUntil('the worker has replayed', () => away.hasReached(missed), { timeoutMs: CATCH_UP_TIMEOUT_MS, signal })
-  const tookMs = performance.now() - startedMs
+  const replayMs = performance.now() - readyMs
+  tell.say(`It has its partitions back after ${milliseconds(readyMs - startedMs)}.`)
   const replayed = (await away.storedOffset()) - stored
   const gaps = sumOf(await services.awayWorker.metrics(), 'tidemark_worker_gaps_total')
   claims.claim(
-    'it goes on at the offset that Redis stores, and nothing is skipped',
+    'it goes on where Redis says, and skips nothing',
     gaps === 0 && replayed > 0,
-    `${replayed} records, ${gaps ?? 'no count of'} gaps; caught up ${milliseconds(tookMs)} after its start`,
+    `${replayed} records replayed in ${milliseconds(replayMs)}, ${gaps ?? 'no count of'} gaps`,
   )
 }
 
@@ -95,26 +128,26 @@ async function bothCatchUp({ home, away, primary, source, claims, signal }: Stag
 }
 
 function customersSaw({ source, claims }: Stage, region: Region, shown: Shown): void {
-  const { reads, failed, saidStale, fromCache, oldestMs } = shown
+  const { reads, failed, firstFailure, saidStale, fromCache, oldestMs } = shown
   const { maxStalenessMs } = source.keyspaces.product!.contract
   claims.claim(
-    `${region.name}: no customer was shown a price older than promised`,
+    `${region.name}: nobody saw a price older than promised`,
     reads > 0 && saidStale === 0 && oldestMs <= maxStalenessMs,
     `${reads} reads, oldest ${milliseconds(oldestMs)} of ${maxStalenessMs} ms`,
   )
   claims.claim(
-    `${region.name}: no customer was turned away`,
+    `${region.name}: nobody was turned away`,
     reads > 0 && failed === 0,
-    `${failed} failed, ${Math.round((100 * fromCache) / reads)} % from the cache`,
+    firstFailure ?? `${failed} refused, ${Math.round((100 * fromCache) / reads)} % from the cache`,
   )
 }
 
-async function cachesEqualRows({ source, primary, claims }: Stage, region: Region): Promise<void> {
+async function cachesEqualRows({ primary, claims }: Stage, region: Region): Promise<void> {
   const rows = await allProducts(primary)
-  const { checked, right, stale, withheld } = audit(source, await region.cachedProducts(), rows, Date.now())
+  const { checked, served, stale } = audit(await region.cachedProducts(), rows)
   claims.claim(
     `${region.name}: every cached price equals its row`,
-    stale === 0 && right >= LEAST_RIGHT,
-    `${checked} compared: ${right} right, ${stale} stale, ${withheld} withheld`,
+    stale === 0 && served >= FRONT_PAGE / 2,
+    `${checked} compared, ${served} to be served, ${stale} of them stale`,
   )
 }

@@ -42,11 +42,11 @@ async function priceChanges({ primary, home, away, claims, tell, signal }: Stage
     away.naive.forget(LAMP),
   ])
   const naiveCaches = await Promise.all([home.naive.isCached(LAMP), away.naive.isCached(LAMP)])
-  claims.claim('naive: the delete has arrived in both regions', !naiveCaches.includes(true), 'neither holds the key')
+  claims.claim('naive: the key is deleted in both regions', !naiveCaches.includes(true), 'neither Redis holds it')
   claims.claim(
-    'Tidemark: the invalidation is applied in both regions',
+    'Tidemark: withdrawn in both regions',
     Number.isFinite(homeMs) && Number.isFinite(awayMs),
-    `${milliseconds(homeMs)} ${HOME}, ${milliseconds(awayMs)} ${AWAY}, from commit to no longer served`,
+    `${milliseconds(homeMs)} ${HOME}, ${milliseconds(awayMs)} ${AWAY}, after COMMIT returned`,
   )
 }
 
@@ -64,13 +64,13 @@ async function naiveShopPutsItBack({ home, away, claims }: Stage): Promise<void>
   const refilled = await away.naive.read(LAMP)
   const again = await away.naive.read(LAMP)
   claims.claim(
-    `naive: ${AWAY} reads its replica and caches the old price again`,
+    `naive: ${AWAY} caches the old price again`,
     refilled.from === 'database' && again.from === 'redis' && again.priceCents === FIRST_PRICE_CENTS,
-    `${dollars(refilled.priceCents)} from the replica, then ${dollars(again.priceCents)} from the cache`,
+    `${dollars(refilled.priceCents)} from its replica, then from its cache`,
   )
   const atHome = await home.naive.read(LAMP)
   claims.claim(
-    'naive: the two regions disagree',
+    'naive: the regions disagree',
     atHome.priceCents === NEW_PRICE_CENTS && again.priceCents !== atHome.priceCents,
     `${HOME} ${dollars(atHome.priceCents)}, ${AWAY} ${dollars(again.priceCents)}`,
   )
@@ -81,9 +81,9 @@ async function tidemarkRefusesTheReplica({ home, away, claims, services }: Stage
   const [inHome, inAway] = await Promise.all([home.shop.read(LAMP), away.shop.read(LAMP)])
   const refused = (await refusals(services.awayShop.metrics())) - refusedBefore
   claims.claim(
-    'Tidemark: the replica that is behind is refused, the primary asked',
+    'Tidemark: the replica is refused, the primary asked',
     refused >= 1 && inAway.from === 'primary',
-    `refused ${refused} time(s), filled from ${inAway.from}`,
+    `refused ${refused}×, filled from ${inAway.from}`,
   )
   claims.claim(
     `Tidemark: both regions show ${dollars(NEW_PRICE_CENTS)}`,
@@ -96,7 +96,7 @@ async function tidemarkRefusesTheReplica({ home, away, claims, services }: Stage
 async function theSameReplicaWillDo({ away, claims, primary, signal }: Stage): Promise<void> {
   const other = await away.shop.read(OTHER)
   claims.claim(
-    'Tidemark: for a product that did not change, the same replica will do',
+    'Tidemark: for an unchanged product the replica will do',
     other.from.startsWith(AWAY) && other.value.priceCents === FIRST_PRICE_CENTS,
     `${dollars(other.value.priceCents)} from ${other.from}`,
   )
@@ -115,19 +115,19 @@ async function afterwards({ away, replica, claims }: Stage): Promise<void> {
   const naive = await away.naive.read(LAMP)
   const secondsLeft = await away.naive.secondsLeft(LAMP)
   claims.claim(
-    `naive: ${AWAY} still sells at the old price, from its cache`,
+    `naive: ${AWAY} still sells at the old price`,
     replicaCents === NEW_PRICE_CENTS && naive.priceCents === FIRST_PRICE_CENTS && secondsLeft > 0,
     `replica ${dollars(replicaCents)}, cache ${dollars(naive.priceCents)} for ${secondsLeft} s more`,
   )
   const tidemark = await away.shop.read(LAMP)
   claims.claim(
-    `Tidemark: ${AWAY} shows the new one, from its cache`,
+    `Tidemark: ${AWAY} sells at the new one`,
     tidemark.value.priceCents === NEW_PRICE_CENTS && tidemark.freshness === 'fresh' && tidemark.from === 'redis',
     `${dollars(tidemark.value.priceCents)} from ${tidemark.from}`,
   )
   const other = await away.shop.read(OTHER)
   claims.claim(
-    'Tidemark: the replica is used again, for a product that changed meanwhile',
+    'Tidemark: what changed meanwhile, the replica fills again',
     other.from.startsWith(AWAY) && other.value.priceCents === NEW_PRICE_CENTS,
     `${dollars(other.value.priceCents)} from ${other.from}`,
   )

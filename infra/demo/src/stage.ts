@@ -17,8 +17,8 @@ export const AWAY = 'eu-west'
 export const PRODUCTS = 3_000
 
 const CONFIG = new URL('../../../services/storefront/tidemark.config.ts', import.meta.url).pathname
-// The least that Kafka allows: for so long the group waits for a worker that was killed.
-const KAFKA_SESSION_MS = 6_000
+/** For so long a group waits for a worker that was killed; Kafka allows no less. */
+export const KAFKA_SESSION_MS = 6_000
 const VIEW_TIMEOUT_MS = 30_000
 
 /** All that the story plays on. */
