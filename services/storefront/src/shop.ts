@@ -77,9 +77,9 @@ async function answerRead<Value>(
   session: Session,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
-  const reading = await cache.read(params, { session })
+  const { value, freshness, doubt, position, from } = await cache.read(params, { session })
   handBack(reply, session)
-  return reply.code(reading.value === null ? 404 : 200).send(reading)
+  return reply.code(value === null ? 404 : 200).send({ value, freshness, doubt, position, from })
 }
 
 function answerWrite(found: boolean, session: Session, reply: FastifyReply): FastifyReply {
