@@ -16,18 +16,21 @@ import {
   type Keyspace,
   type KeyValue,
   keyFor,
+  ORIGIN,
   type Position,
   type Source,
   satisfies,
   TidemarkError,
 } from '@tidemark/protocol'
 import type { Connection } from './database.ts'
+import { inTime } from './deadline.ts'
 import { emit, type RefillOutcome } from './events.ts'
 import { judgeLoaded, type ReadDoubt } from './judge-loaded.ts'
 import { type Loaded, LoadFailure } from './labelled-load.ts'
 import type { Serializer } from './serializer.ts'
 import type { Session } from './session.ts'
 import type { FromSource, Sources } from './sources.ts'
+import { forSession } from './standing.ts'
 import type { Timings } from './timings.ts'
 
 export interface CacheOptions<Params, Value> {
@@ -136,13 +139,26 @@ export class Cache<Params extends Readonly<Record<string, KeyValue>>, Value> {
   }
 
   async #step(inquiry: Inquiry<Value>): Promise<Step<Value>> {
-    const { guard, key, terms } = inquiry
-    const sight = await this.#redis(() => guard.look(key))
+    const sight = await this.#look(inquiry)
     if (sight === null) return this.#loadUncached(inquiry, null, 'redis-away')
-    const verdict = judge(sight.view, sight.cell, terms, Date.now())
-    if (verdict.fresh) return this.#serve(inquiry, sight.cell!, verdict.position)
+    const verdict = judge(sight.view, sight.cell, inquiry.terms, Date.now())
+    if (verdict.fresh)
+      return this.#serve(inquiry, sight.cell!, verdict.position) ?? this.#refill(inquiry, sight, 'absent')
     if (verdict.doubt === 'behind-session' && performance.now() < inquiry.watermarkDeadline) return 'again'
     return this.#refill(inquiry, sight, verdict.doubt)
+  }
+
+  /** A cell that cannot be read is as good as none: whoever has the lease writes it anew. */
+  async #look({ guard, key }: Inquiry<Value>): Promise<Sight | null> {
+    return this.#redis(async () => {
+      try {
+        return await guard.look(key)
+      } catch (error) {
+        if (!isTidemarkError(error, 'CELL_MALFORMED')) throw error
+        this.#emit({ event: 'redisFailed', error })
+        return { view: await guard.view(), cell: null }
+      }
+    })
   }
 
   async #refill(inquiry: Inquiry<Value>, sight: Sight, doubt: Doubt): Promise<Step<Value>> {
@@ -155,8 +171,8 @@ export class Cache<Params extends Readonly<Record<string, KeyValue>>, Value> {
     if (lease?.code === 'granted') return this.#loadUnderLease(inquiry, sight, doubt, id, lease)
     if (lease?.code === 'changed' && performance.now() < inquiry.leaseDeadline) return 'again'
     if (lease?.code === 'busy') {
-      const stale = inquiry.terms.demand === null ? this.#retained(sight.cell, doubt) : null
-      if (stale) return this.#ended(stale)
+      const stale = inquiry.terms.demand === null ? this.#retained(inquiry, sight.cell, doubt) : null
+      if (stale) return stale
       this.#emit({ event: 'leaseWait' })
       if (performance.now() < inquiry.leaseDeadline) return 'again'
     }
@@ -182,11 +198,22 @@ export class Cache<Params extends Readonly<Record<string, KeyValue>>, Value> {
       payload = this.#host.serializer.encode(got.loaded.value)
     } catch (error) {
       await this.#redis(() => guard.release(key, id))
-      return this.#failed(error, sight.cell, doubt)
+      return this.#failed(inquiry, error, sight.cell, doubt)
     }
     const outcome = await this.#offer(inquiry, id, got.loaded, payload)
     this.#emit({ event: 'refill', from: got.from, outcome })
-    return this.#judged(inquiry, sight, got, doubt)
+    const step = this.#judged(inquiry, sight, got, doubt)
+    if (step === 'again' && outcome !== 'stored') await this.#seenIsCovered(inquiry)
+    return step
+  }
+
+  /** Until the watermark has reached what the session saw, or the wait is over: a look costs less than a load. */
+  async #seenIsCovered({ guard, terms, watermarkDeadline }: Inquiry<Value>): Promise<void> {
+    while (performance.now() < watermarkDeadline) {
+      const view = await this.#redis(() => guard.view())
+      if (view === null || satisfies(view.watermark, terms.demand?.seen ?? ORIGIN)) return
+      await sleep(this.#host.timings.pollMs)
+    }
   }
 
   /** Stores the value if it may be cached, else gives the lease back. */
@@ -212,40 +239,31 @@ export class Cache<Params extends Readonly<Record<string, KeyValue>>, Value> {
     try {
       got = await this.#host.sources.loadFromPrimary(inquiry.load, null)
     } catch (error) {
-      return this.#failed(error, sight?.cell ?? null, doubt)
+      return this.#failed(inquiry, error, sight?.cell ?? null, doubt)
     }
     return this.#judged(inquiry, sight, got, doubt)
   }
 
   #judged(inquiry: Inquiry<Value>, sight: Sight | null, got: FromSource<Value>, doubt: ReadDoubt): Step<Value> {
-    const { value, label, standing } = got.loaded
+    const { value, label } = got.loaded
+    const { from } = got
     const verdict = judgeLoaded(sight?.view ?? null, got.loaded, inquiry.terms, Date.now())
-    // Only a value with a label was cached, so that looking again costs the database nothing.
-    const waits = !verdict.fresh && verdict.doubt === 'behind-session' && label !== null
-    if (waits && performance.now() < inquiry.watermarkDeadline) return 'again'
-    const reach = label?.high ?? standing?.reach
-    if (reach) inquiry.session?.saw(reach, standing?.systemIdentifier ?? null)
     if (verdict.fresh) {
-      return this.#ended(
-        { value, freshness: 'fresh', doubt: null, position: verdict.position, label, from: got.from },
-        doubt,
-      )
+      noteLoaded(inquiry.session, got.loaded)
+      return this.#ended({ value, freshness: 'fresh', doubt: null, position: verdict.position, label, from }, doubt)
     }
+    const waits = verdict.doubt === 'behind-session' && label !== null
+    if (waits && performance.now() < inquiry.watermarkDeadline) return 'again'
     if (this.#keyspace.contract.whenUnprovable === 'fail') throw this.#unprovable(verdict.doubt)
-    return this.#ended({
-      value,
-      freshness: 'stale',
-      doubt: verdict.doubt,
-      position: label?.low ?? null,
-      label,
-      from: got.from,
-    })
+    noteLoaded(inquiry.session, got.loaded)
+    const position = label?.low ?? null
+    return this.#ended({ value, freshness: 'stale', doubt: verdict.doubt, position, label, from })
   }
 
-  #failed(error: unknown, cell: Cell | null, doubt: ReadDoubt): Reading<Value> {
+  #failed(inquiry: Inquiry<Value>, error: unknown, cell: Cell | null, doubt: ReadDoubt): Reading<Value> {
     if (error instanceof TidemarkError) throw error
-    const stale = this.#retained(cell, doubt)
-    if (stale) return this.#ended(stale)
+    const stale = this.#retained(inquiry, cell, doubt)
+    if (stale) return stale
     if (error instanceof LoadFailure) {
       throw new TidemarkError('LOAD_FAILED', `the load of keyspace ${this.#keyspace.name} failed`, {
         cause: error.cause,
@@ -254,35 +272,36 @@ export class Cache<Params extends Readonly<Record<string, KeyValue>>, Value> {
     throw this.#unprovable(doubt, error)
   }
 
-  #serve(inquiry: Inquiry<Value>, cell: Cell, position: Position): Reading<Value> {
+  #serve(inquiry: Inquiry<Value>, cell: Cell, position: Position): Reading<Value> | null {
     const { demand } = inquiry.terms
-    if (demand && !satisfies(position, demand.seen)) this.#emit({ event: 'versionRegression' })
-    inquiry.session?.saw(cell.label.high, null)
-    return this.#ended({
-      value: this.#decode(cell),
-      freshness: 'fresh',
-      doubt: null,
-      position,
-      label: cell.label,
-      from: REDIS,
-    })
+    const reading = this.#fromCell(inquiry, cell, { freshness: 'fresh', doubt: null, position })
+    if (reading && demand && !satisfies(position, demand.seen)) this.#emit({ event: 'versionRegression' })
+    return reading
   }
 
   /** What is in the cell, as stale, where the contract allows that. */
-  #retained(cell: Cell | null, doubt: ReadDoubt): Reading<Value> | null {
+  #retained(inquiry: Inquiry<Value>, cell: Cell | null, doubt: ReadDoubt): Reading<Value> | null {
     if (cell === null || this.#keyspace.contract.whenUnprovable !== 'serve-stale') return null
-    return {
-      value: this.#decode(cell),
-      freshness: 'stale',
-      doubt,
-      position: cell.label.low,
-      label: cell.label,
-      from: REDIS,
-    }
+    return this.#fromCell(inquiry, cell, { freshness: 'stale', doubt, position: cell.label.low })
   }
 
-  #decode(cell: Cell): Value {
-    return this.#host.serializer.decode(cell.payload) as Value
+  /** Null when the value cannot be decoded, because another serializer wrote it: then it is loaded anew. */
+  #fromCell(
+    inquiry: Inquiry<Value>,
+    { label, payload }: Cell,
+    known: Pick<Reading<Value>, 'freshness' | 'doubt' | 'position'>,
+  ): Reading<Value> | null {
+    let value: Value
+    try {
+      value = this.#host.serializer.decode(payload) as Value
+    } catch (cause) {
+      const what = `a value of keyspace ${this.#keyspace.name} cannot be decoded`
+      this.#emit({ event: 'redisFailed', error: new TidemarkError('CELL_MALFORMED', what, { cause }) })
+      return null
+    }
+    // A stale value, too, may show what no other source shows yet.
+    inquiry.session?.saw(label.high, null)
+    return this.#ended({ value, ...known, label, from: REDIS })
   }
 
   #unprovable(doubt: ReadDoubt, cause?: unknown): TidemarkError {
@@ -305,7 +324,7 @@ export class Cache<Params extends Readonly<Record<string, KeyValue>>, Value> {
   /** Redis is bounded in time and may be away: null then, and the read goes on without it. */
   async #redis<T>(command: () => Promise<T>): Promise<T | null> {
     try {
-      return await inTime(command(), this.#host.timings.redisTimeoutMs)
+      return await inTime(command(), this.#host.timings.redisTimeoutMs, 'Redis')
     } catch (error) {
       this.#emit({ event: 'redisFailed', error })
       return null
@@ -318,12 +337,10 @@ export class Cache<Params extends Readonly<Record<string, KeyValue>>, Value> {
   }
 }
 
-function inTime<T>(answer: Promise<T>, ms: number): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const late = () => reject(new TidemarkError('DEADLINE_EXCEEDED', `Redis did not answer within ${ms} ms`))
-    const timer = setTimeout(late, ms)
-    answer.then(resolve, reject).finally(() => clearTimeout(timer))
-  })
+/** What the session was handed may be as new as the label's end, or as where the server stood after the load. */
+function noteLoaded(session: Session | undefined, { label, standing }: Loaded<unknown>): void {
+  const reach = label?.high ?? (standing?.reach ? forSession(standing, standing.reach) : null)
+  if (reach) session?.saw(reach, standing?.systemIdentifier ?? null)
 }
 
 type WithoutCommon<E> = E extends unknown ? Omit<E, 'source' | 'region' | 'keyspace'> : never

@@ -6,6 +6,9 @@ export interface Connection {
 /** A connection checked out of a pool; `release(true)` closes it instead of handing it back. */
 export interface PooledConnection extends Connection {
   release(destroy?: boolean): void
+  /** Of drivers whose connections are event emitters, as `pg`'s are. */
+  on?(event: 'error', listener: (error: Error) => void): unknown
+  off?(event: 'error', listener: (error: Error) => void): unknown
 }
 
 /** A connection pool; `pg.Pool` as it is. */
@@ -13,7 +16,7 @@ export interface ConnectionPool {
   connect(): Promise<PooledConnection>
 }
 
-/** Runs several statements as one simple query; the rows of the last one that is a SELECT named by `index`. */
+/** Runs several statements as one simple query; the rows of the one at `index`. */
 export async function rowsOfStatement<Row>(db: Connection, text: string, index: number): Promise<Row[]> {
   const results = (await db.query(text)) as unknown as { rows: Row[] }[]
   const result = results[index]
@@ -24,13 +27,23 @@ export async function rowsOfStatement<Row>(db: Connection, text: string, index: 
 /** Hands a connection to `use` and gives it back; after a failure rolled back, or closed when even that fails. */
 export async function withConnection<T>(pool: ConnectionPool, use: (db: Connection) => Promise<T>): Promise<T> {
   const connection = await pool.connect()
+  // `pg` emits 'error' when a connection breaks, and a pool listens only while it is idle: unheard, it ends the process.
+  let broken = false
+  const onError = () => {
+    broken = true
+  }
+  connection.on?.('error', onError)
+  let usable = false
   try {
     const result = await use(connection)
-    connection.release()
+    usable = true
     return result
   } catch (error) {
-    connection.release(!(await rolledBack(connection)))
+    usable = await rolledBack(connection)
     throw error
+  } finally {
+    connection.release(broken || !usable)
+    connection.off?.('error', onError)
   }
 }
 

@@ -17,7 +17,7 @@ interface Events {
   replicaLagging: { keyspace: string; replica: string; lagBytes: number }
   /** A source could not be used: it is away, promoted, not streaming, or refused the load. */
   sourceFailed: { keyspace: string; from: string; error: unknown }
-  /** Redis did not answer, or not in time. The read went on without it. */
+  /** Redis did not answer in time, or holds what cannot be read. The read went on without it. */
   redisFailed: { keyspace: string; error: unknown }
   /** Another holds the lease; the read waits. */
   leaseWait: { keyspace: string }

@@ -80,6 +80,7 @@ export class Sources {
     try {
       const answer = await loadFromReplica(replica.pool, statement, load, (p) => isEnough(p, need), again)
       if (answer.code === 'loaded') return answer.loaded
+      if (answer.code === 'unfit') throw new Error('it is no streaming replica of the announced history just now')
       if (answer.code === 'lagging') {
         const lagBytes = lagOf(answer.position, need)
         emit({ source, region, event: 'replicaLagging', keyspace, replica: replica.name, lagBytes })

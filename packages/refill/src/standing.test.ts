@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import { parseLsn, position } from '@tidemark/protocol'
-import { type StandingRow, standingOf, standingStatement } from './standing.ts'
+import { forSession, type StandingRow, standingOf, standingStatement } from './standing.ts'
 
 const PRIMARY: StandingRow = {
   recovering: false,
@@ -90,6 +90,12 @@ describe('a position inside a WAL page header is rounded down to the page’s st
     expect(standingOf(oneMegabyte)?.position).toBe(at('16/B3100000'))
     expect(standingOf({ ...oneMegabyte, segment_bytes: PRIMARY.segment_bytes })?.position).toBe(at('16/B3100028'))
   })
+})
+
+test('a session that was on a server not announced yet waits for the next epoch', () => {
+  const read = position(3, 0x5000n)
+  expect(forSession(standingOf(PRIMARY)!, read)).toBe(read)
+  expect(forSession(standingOf({ ...PRIMARY, timeline: 3 })!, read)).toBe(position(4, 0x5000n))
 })
 
 test('the statement asks for the epochs of its own source only', () => {

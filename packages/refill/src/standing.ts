@@ -1,4 +1,4 @@
-import { type Position, parseLsn, position, roundDownInPageHeader } from '@tidemark/protocol'
+import { lsnOf, type Position, parseLsn, position, roundDownInPageHeader } from '@tidemark/protocol'
 
 /** Where a server stands in the source's history, as one statement on one connection read it. */
 export interface Standing {
@@ -67,4 +67,12 @@ export function standingOf(row: StandingRow): Standing | null {
   // A commit becomes visible an instant before the replay LSN moves past it; what was received lies beyond both.
   const received = position(epoch, parseLsn(row.receive_lsn))
   return { ...common, role: 'replica', reach: received > here ? received : here }
+}
+
+/**
+ * A position read on a server, as a session keeps it. Of one that was promoted and not yet announced it belongs to the
+ * next epoch, so that nothing of this one satisfies it: the LSNs of the lost history repeat there (protocol 6.6).
+ */
+export function forSession({ announced, epoch }: Standing, at: Position): Position {
+  return announced ? at : position(epoch + 1, lsnOf(at))
 }
