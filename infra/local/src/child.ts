@@ -29,7 +29,7 @@ export interface ChildSpec {
   /** How long an orderly end may take before SIGKILL. */
   readonly stopTimeoutMs?: number
   /** Told when the process ends without having been asked to. By default a line on stderr. */
-  readonly onDeath?: (error: LocalServerError) => void
+  readonly onDeath?: ((error: LocalServerError) => void) | undefined
   /** Interrupts the start. */
   readonly signal?: AbortSignal | undefined
 }

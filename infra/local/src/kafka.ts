@@ -12,7 +12,7 @@ import {
   kafkaJars,
   propertiesText,
 } from './kafka-files.ts'
-import { freePort } from './ports.ts'
+import { freePort, isOpen } from './ports.ts'
 import { openServerFolder, type ServerFolder } from './run-folder.ts'
 
 const START_TIMEOUT_MS = 90_000
@@ -25,6 +25,8 @@ export interface KafkaOptions {
   readonly port?: number
   readonly settings?: KafkaSettings
   readonly heapMb?: number
+  /** Told when it ends without having been asked to. By default a line on stderr. */
+  readonly onDeath?: ((error: LocalServerError) => void) | undefined
   readonly onProgress?: (message: string) => void
   readonly signal?: AbortSignal | undefined
 }
@@ -37,6 +39,7 @@ interface Place {
   readonly settings: KafkaSettings
   readonly java: string
   readonly jars: string
+  readonly onDeath: KafkaOptions['onDeath']
 }
 
 /** A Kafka of one broker on this machine. */
@@ -65,6 +68,7 @@ export class KafkaServer implements AsyncDisposable {
       settings: options.settings ?? {},
       java,
       jars,
+      onDeath: options.onDeath,
     })
     options.onProgress?.(`kafka: starting on port ${server.port}`)
     await server.start(options.signal)
@@ -94,9 +98,11 @@ export class KafkaServer implements AsyncDisposable {
       command: java,
       args: [...jvm, '-cp', join(jars, '*'), 'kafka.Kafka', properties],
       logFile: join(this.dir, 'kafka.log'),
-      ready: () => brokersAnswer(this.brokers),
+      // A client that is refused costs more than a connection that is.
+      ready: async () => (await isOpen(this.port)) && brokersAnswer(this.brokers),
       readyTimeoutMs: START_TIMEOUT_MS,
       stopTimeoutMs: STOP_TIMEOUT_MS,
+      onDeath: this.#place.onDeath,
       signal,
     })
   }

@@ -1,3 +1,4 @@
+import { LocalServerError } from './errors.ts'
 import { givenServers } from './given-servers.ts'
 import { startServers } from './servers.ts'
 
@@ -15,7 +16,14 @@ try {
   await aborted(stop.signal)
   say('servers: stopping')
 } catch (error) {
-  if (!stop.signal.aborted) throw error
+  if (!stop.signal.aborted) fail(error)
+}
+
+/** What a person can act on is one sentence; only what they can't comes with a stack. */
+function fail(error: unknown): void {
+  if (!(error instanceof LocalServerError)) throw error
+  say(error.message)
+  process.exitCode = 1
 }
 
 async function aborted(signal: AbortSignal): Promise<void> {

@@ -1,4 +1,4 @@
-import { createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { LocalServerError } from './errors.ts'
 
 /**
@@ -31,4 +31,16 @@ async function isFree(port: number): Promise<boolean> {
   probe.once('error', () => resolve(false))
   probe.listen({ host: '127.0.0.1', port, exclusive: true }, () => probe.close(() => resolve(true)))
   return promise
+}
+
+/** Whether something takes connections on this port of 127.0.0.1. */
+export async function isOpen(port: number): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>()
+  const probe = connect({ host: '127.0.0.1', port })
+  probe.once('error', () => resolve(false)).once('connect', () => resolve(true))
+  try {
+    return await promise
+  } finally {
+    probe.destroy()
+  }
 }

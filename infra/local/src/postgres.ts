@@ -48,6 +48,8 @@ export interface PostgresOptions {
   readonly durable?: boolean
   /** True gives it a system identifier of its own. Otherwise it has that of the template, as all others do. */
   readonly ownIdentity?: boolean
+  /** Told when it ends without having been asked to. By default a line on stderr. */
+  readonly onDeath?: ((error: LocalServerError) => void) | undefined
   readonly onProgress?: (message: string) => void
   readonly signal?: AbortSignal | undefined
 }
@@ -58,6 +60,8 @@ export interface ReplicaOptions {
   readonly dir?: string
   readonly port?: number
   readonly settings?: PostgresSettings
+  /** Told when it ends without having been asked to. By default a line on stderr. */
+  readonly onDeath?: ((error: LocalServerError) => void) | undefined
   readonly onProgress?: (message: string) => void
   readonly signal?: AbortSignal | undefined
 }
@@ -67,6 +71,7 @@ interface Place {
   readonly folder: ServerFolder
   readonly port: number
   readonly settings: PostgresSettings
+  readonly onDeath: PostgresOptions['onDeath']
 }
 
 /** A Postgres 18 of this machine: a primary, or a streaming replica of one. */
@@ -96,7 +101,7 @@ export class PostgresServer implements AsyncDisposable {
     }
     const folder = undo.use(await openServerFolder(options.dir))
     const port = options.port ?? (await freePort())
-    const server = new PostgresServer({ name: 'postgres', folder, port, settings })
+    const server = new PostgresServer({ name: 'postgres', folder, port, settings, onDeath: options.onDeath })
     if (!(await server.#data.isInitialised())) {
       onProgress('postgres: creating a database cluster')
       await server.#data.initialise(options)
@@ -166,7 +171,8 @@ export class PostgresServer implements AsyncDisposable {
     }
     const folder = undo.use(await openServerFolder(options.dir))
     const port = options.port ?? (await freePort())
-    const replica = new PostgresServer({ name: `postgres replica ${name}`, folder, port, settings })
+    const named = `postgres replica ${name}`
+    const replica = new PostgresServer({ name: named, folder, port, settings, onDeath: options.onDeath })
     onProgress(`postgres: copying the primary for replica ${name}`)
     await replica.#data.create()
     const label = await withClient(this.url(), (session) => hotBackup(session, this.#data, replica.#data))
@@ -217,6 +223,7 @@ export class PostgresServer implements AsyncDisposable {
         ready: () => postgresAnswers(this.url()),
         readyTimeoutMs: START_TIMEOUT_MS,
         stopTimeoutMs: CONTROL_TIMEOUT_MS,
+        onDeath: this.#place.onDeath,
         signal,
       })
     } catch (error) {

@@ -21,6 +21,8 @@ export interface RedisOptions {
   readonly dir?: string
   readonly port?: number
   readonly settings?: RedisSettings
+  /** Told when it ends without having been asked to. By default a line on stderr. */
+  readonly onDeath?: ((error: LocalServerError) => void) | undefined
   readonly onProgress?: (message: string) => void
   readonly signal?: AbortSignal | undefined
 }
@@ -31,6 +33,7 @@ interface Place {
   readonly port: number
   readonly settings: RedisSettings
   readonly binary: string
+  readonly onDeath: RedisOptions['onDeath']
 }
 
 /** Nothing is written to disk unless the settings say so. */
@@ -66,6 +69,7 @@ export class RedisServer implements AsyncDisposable {
       port: options.port ?? (await freePort()),
       settings: { ...DEFAULT_SETTINGS, ...options.settings },
       binary,
+      onDeath: options.onDeath,
     })
     options.onProgress?.(`${server.#place.name}: starting on port ${server.port}`)
     await server.start(options.signal)
@@ -160,6 +164,7 @@ export class RedisServer implements AsyncDisposable {
       logFile: join(this.dir, 'redis.log'),
       ready: () => redisAnswers(this.url),
       readyTimeoutMs: START_TIMEOUT_MS,
+      onDeath: this.#place.onDeath,
       signal,
     })
   }
