@@ -8,7 +8,7 @@ import { Twins } from './testing/twins.ts'
 const OPERATIONS = Number(process.env.TIDEMARK_MODEL_OPERATIONS ?? 10_000)
 const SEED = Number(process.env.TIDEMARK_MODEL_SEED ?? Math.floor(Math.random() * 2 ** 31))
 const SEQUENCES_AT_ONCE = 10
-const LIMIT_MS = 60_000 + 5 * OPERATIONS
+const LIMIT_MS = 120_000 + 10 * OPERATIONS
 
 /** Each answer that the sequences must have met: a comparison that never got there would say nothing. */
 const ANSWERS = [

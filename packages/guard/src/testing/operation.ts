@@ -125,6 +125,11 @@ const brokenLoad = fc
     return [leased!, breaks, filled!, ...(how === 'declareGap' ? RESTART.slice(1) : RESTART)]
   })
 
+/** Tombstones are evicted between lease and fill. */
+const blindLoad = fc
+  .tuple(load, fc.nat(GENERATIONS - 1))
+  .map(([[leased, filled], slot]): Operation[] => [leased!, { kind: 'evictGeneration', slot }, filled!])
+
 export const operations: fc.Arbitrary<readonly Operation[]> = fc
   .array(
     fc.oneof(
@@ -134,6 +139,7 @@ export const operations: fc.Arbitrary<readonly Operation[]> = fc
       { weight: 15, arbitrary: one(fill) },
       { weight: 3, arbitrary: one(release) },
       { weight: 3, arbitrary: brokenLoad },
+      { weight: 2, arbitrary: blindLoad },
       { weight: 3, arbitrary: fc.constant([...RESTART]) },
       { weight: 2, arbitrary: one(declareGap) },
       { weight: 3, arbitrary: one(fc.record({ kind: fc.constantFrom('endLease', 'evictCell'), key })) },
