@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals'
 import { defineSource } from '@tidemark/protocol'
 import { Inbox } from './inbox.ts'
 import { parseMessage } from './pgoutput.ts'
-import { begin, commit, insert, relation } from './pgoutput-bytes.ts'
+import { begin, commit, insert, relation } from './testing/pgoutput-bytes.ts'
 import { TransactionAssembler } from './transaction.ts'
 
 const SOURCE = defineSource({

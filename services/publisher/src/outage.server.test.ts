@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { KafkaServer, PostgresServer } from '@tidemark/local'
 import { epochOf } from '@tidemark/protocol'
 import { Kafka, logLevel } from 'kafkajs'
-import { PublisherContext } from './publisher-context.ts'
+import { PublisherContext } from './testing/publisher-context.ts'
 
 // These stop, freeze and kill servers: their own, not those that other tests use.
 
@@ -78,12 +78,8 @@ test('a Kafka that is slow stops reading from Postgres, which is still answered 
     await ctx.untilTrue('longer than wal_sender_timeout', () =>
       ctx.value<boolean>("select now() > $1::timestamptz + interval '4 seconds'", [since]),
     )
-    const sent =
-      'select sent_lsn < pg_current_wal_insert_lsn() from pg_stat_replication where pid = (select active_pid from pg_replication_slots where slot_name = $1)'
-    expect(
-      await ctx.value<boolean>('select active from pg_replication_slots where slot_name = $1', [source.slot]),
-    ).toBe(true)
-    expect(await ctx.value<boolean>(sent, [source.slot])).toBeDefined()
+    const active = 'select active from pg_replication_slots where slot_name = $1'
+    expect(await ctx.value<boolean>(active, [source.slot])).toBe(true)
   } finally {
     kafka.resume()
   }

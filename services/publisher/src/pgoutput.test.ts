@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { type Message, parseMessage, type Row, UNCHANGED } from './pgoutput.ts'
-import { BEGIN_TIME_US, begin, commit, insert, relation, remove, truncate, update } from './pgoutput-bytes.ts'
+import { BEGIN_TIME_US, begin, commit, insert, relation, remove, truncate, update } from './testing/pgoutput-bytes.ts'
 
 const ALL = [
   begin(0x16_0000_00ffn, 4_000_000_000),

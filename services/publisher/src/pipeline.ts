@@ -39,6 +39,8 @@ export interface PipelineParts {
   readonly signal: AbortSignal
   /** Aborts `signal` for a reason of the pipeline's own. */
   readonly end: (reason: unknown) => void
+  /** Called at every beat with what the primary said. */
+  readonly onPulse: (pulse: Pulse) => void
   /** Called whenever Kafka has acknowledged a watermark on every partition. */
   readonly onBeat: (position: Lsn) => void
 }
@@ -145,6 +147,7 @@ export class Pipeline {
     for (;;) {
       const pulse = await this.#pulse()
       time.observe(pulse.insertLsn, pulse.timeUs)
+      this.#parts.onPulse(pulse)
       stream.status(true)
       await this.#nudge(pulse)
       await cancellableSleep(limits.beatMs, signal)

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals'
 import { after, covers, epochOf, lsnOf, parseLsn } from '@tidemark/protocol'
-import { type Published, PublisherContext } from './publisher-context.ts'
+import { type Published, PublisherContext } from './testing/publisher-context.ts'
 
 const PRODUCTS = { products: { key: 'product:{id}', tables: { 'public.product': { id: 'id' } } } } as const
 

@@ -164,8 +164,13 @@ class Publisher {
     })
     parts.defer(() => stream.close())
     this.#backend = stream.backendPid
-    this.#readings = () => ({ bufferBytes: inbox.bytes, epoch: opened.epoch.number })
 
+    let insertLsn: Lsn | undefined
+    this.#readings = () => ({
+      bufferBytes: inbox.bytes,
+      epoch: opened.epoch.number,
+      slotRetainedBytes: insertLsn === undefined ? undefined : Number(insertLsn - acker.safe),
+    })
     const pipeline = new Pipeline({
       opened,
       partitions: source.partitions,
@@ -181,6 +186,9 @@ class Publisher {
       log,
       signal,
       end: (reason) => life.abort(reason),
+      onPulse: (pulse) => {
+        insertLsn = pulse.insertLsn > acker.safe ? pulse.insertLsn : acker.safe
+      },
       onBeat: (position) => {
         this.#confirmed = position
         this.#beatAtMs = performance.now()

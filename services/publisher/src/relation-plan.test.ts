@@ -1,8 +1,8 @@
 import { expect, test } from '@jest/globals'
 import { defineSource } from '@tidemark/protocol'
 import { parseMessage, type Relation } from './pgoutput.ts'
-import { type ColumnSpec, relation } from './pgoutput-bytes.ts'
 import { planRelation } from './relation-plan.ts'
+import { type ColumnSpec, relation } from './testing/pgoutput-bytes.ts'
 
 const SOURCE = defineSource({
   name: 'shop',

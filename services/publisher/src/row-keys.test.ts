@@ -1,9 +1,9 @@
 import { expect, test } from '@jest/globals'
 import { defineSource, type Keyspace } from '@tidemark/protocol'
 import { parseMessage, type Relation, type RowChange } from './pgoutput.ts'
-import { insert, relation, remove, update } from './pgoutput-bytes.ts'
 import { planRelation } from './relation-plan.ts'
 import { keysOfChange } from './row-keys.ts'
+import { insert, relation, remove, update } from './testing/pgoutput-bytes.ts'
 
 const SOURCE = defineSource({
   name: 'shop',

@@ -3,7 +3,7 @@ import { localServers, PostgresServer } from '@tidemark/local'
 import { isTidemarkError, type SourceConfig } from '@tidemark/protocol'
 import { Kafka, logLevel } from 'kafkajs'
 import { Client } from 'pg'
-import { PublisherContext } from './publisher-context.ts'
+import { PublisherContext } from './testing/publisher-context.ts'
 
 const BY_PRODUCT: SourceConfig['keyspaces'] = {
   reviews: { key: 'reviews:{product}', tables: { 'public.review': { product: 'product_id' } } },

@@ -3,8 +3,8 @@ import { parseLsn } from '@tidemark/protocol'
 import { Client } from 'pg'
 import { Acker } from './acker.ts'
 import type { Message } from './pgoutput.ts'
-import { PublisherContext } from './publisher-context.ts'
 import { ReplicationStream } from './stream.ts'
+import { PublisherContext } from './testing/publisher-context.ts'
 import { type Transaction, TransactionAssembler } from './transaction.ts'
 
 const WATCHER = { onUnknown: () => undefined, onFloor: () => undefined, onShapeChanged: () => undefined }

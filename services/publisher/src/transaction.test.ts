@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals'
 import { defineSource } from '@tidemark/protocol'
 import { parseMessage } from './pgoutput.ts'
-import { BEGIN_TIME_US, begin, commit, insert, relation, truncate } from './pgoutput-bytes.ts'
+import { BEGIN_TIME_US, begin, commit, insert, relation, truncate } from './testing/pgoutput-bytes.ts'
 import { type Transaction, TransactionAssembler } from './transaction.ts'
 
 const SOURCE = defineSource({

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { PostgresServer } from '@tidemark/local'
 import { epochOf, lsnOf, parseLsn } from '@tidemark/protocol'
 import { Client } from 'pg'
-import { PublisherContext } from './publisher-context.ts'
+import { PublisherContext } from './testing/publisher-context.ts'
 
 // What waits for a synchronous standby needs a server of its own: the setting is the whole server's.
 

@@ -4,7 +4,7 @@ import { decodeRecord, defineSource, type Source, type SourceConfig, type Tidema
 import { Kafka, logLevel } from 'kafkajs'
 import { Client } from 'pg'
 import { type Logger, pino } from 'pino'
-import { type PublisherOptions, runPublisher } from './publisher.ts'
+import { type PublisherOptions, runPublisher } from '../publisher.ts'
 
 /** A record as it lies in Kafka. */
 export type Published = TidemarkRecord & { readonly partition: number; readonly offset: bigint }
@@ -44,6 +44,7 @@ export class PublisherContext implements AsyncDisposable {
     const admin = await client(serverUrl)
     resources.defer(() => admin.end())
     await admin.query(`create database ${name}`)
+    resources.defer(() => cleanUp(admin, name))
     const url = new URL(serverUrl)
     url.pathname = `/${name}`
     const sql = await client(url.href)
@@ -128,15 +129,28 @@ export class PublisherContext implements AsyncDisposable {
     return rows[0]?.[0] as T
   }
 
+  /** Publishers and consumers end first, then the slot goes: a server has few of them. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.sql
-      .query(
-        'select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = $1 and not active',
-        [this.name],
-      )
-      .catch(() => undefined)
     await this.#resources.disposeAsync()
   }
+}
+
+/** The server's connection drops what the test leaves behind, once everything that used it has ended. */
+async function cleanUp(admin: Client, database: string): Promise<void> {
+  await admin.query(`alter database ${database} allow_connections false`)
+  await admin.query('select pg_terminate_backend(pid) from pg_stat_activity where datname = $1', [database])
+  await waitUntil(
+    'the slots of the test are dropped',
+    async () => {
+      const drop =
+        'select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = $1 and not active'
+      await admin.query(drop, [database])
+      const { rows } = await admin.query('select 1 from pg_replication_slots where database = $1', [database])
+      return rows.length === 0
+    },
+    { timeoutMs: DEADLINE_MS },
+  )
+  await admin.query(`drop database ${database} with (force)`)
 }
 
 export class RunningPublisher {
