@@ -11,12 +11,12 @@ const projectFolder = resolve(import.meta.dirname, '../../..')
  * Where caches and the data of runs live: `.local` in the project. Where root may not lend that folder to the account
  * that Postgres needs (a checkout below /root, say), a folder of the same purpose in the system's temporary folder.
  */
-export async function localFolder(): Promise<string> {
-  const inProject = join(projectFolder, '.local')
+export async function localFolder(project: string = projectFolder): Promise<string> {
+  const inProject = join(project, '.local')
   await mkdir(inProject, { recursive: true })
   const account = postgresAccount()
   if (!account || canEnter(account, inProject)) return inProject
-  const ofProject = createHash('sha256').update(projectFolder).digest('hex').slice(0, 12)
+  const ofProject = createHash('sha256').update(project).digest('hex').slice(0, 12)
   return ownFolder(join(tmpdir(), `tidemark-${ofProject}`))
 }
 

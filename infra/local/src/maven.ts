@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { copyFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
+import { promisify, stripVTControlCharacters } from 'node:util'
 import { LocalServerError } from './errors.ts'
 import { interrupted } from './wait.ts'
 
@@ -47,7 +47,7 @@ type ProcessFailure = NodeJS.ErrnoException & { readonly stdout?: string; readon
 
 function failure({ what, instead }: Fetch, cause: ProcessFailure): LocalServerError {
   if (cause.code !== 'ENOENT') {
-    const output = `${cause.stdout ?? ''}${cause.stderr ?? ''}`
+    const output = stripVTControlCharacters(`${cause.stdout ?? ''}${cause.stderr ?? ''}`).trim()
     return new LocalServerError('MAVEN_FAILED', `${what} can't be fetched with Maven\n${output}`, { cause })
   }
   const advice = `install it (on Debian: apt-get install maven), or ${instead}`

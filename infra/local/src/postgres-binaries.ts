@@ -5,6 +5,9 @@ import { type Account, canRun } from './account.ts'
 import { cached } from './cache.ts'
 import { LocalServerError } from './errors.ts'
 
+/** Links between the libraries are relative, and stay so: made absolute, they would lead back into the closed checkout. */
+const COPY = { recursive: true, verbatimSymlinks: true }
+
 export interface PostgresBinaries {
   readonly version: string
   readonly initdb: string
@@ -20,7 +23,7 @@ export async function postgresBinaries(account: Account | undefined): Promise<Po
   const inPlace = binariesIn(native, version)
   if (canRun(account, inPlace.postgres, inPlace.env)) return inPlace
   // The checkout is closed to the account; the cache folder is not.
-  const copy = await cached(`postgres-${version}-native`, (to) => cp(native, to, { recursive: true }))
+  const copy = await cached(`postgres-${version}-native`, (to) => cp(native, to, COPY))
   const copied = binariesIn(copy, version)
   if (canRun(account, copied.postgres, copied.env)) return copied
   throw new LocalServerError('POSTGRES_MISSING', `the packaged Postgres ${version} does not run on this machine`)
