@@ -2,8 +2,8 @@ import { describe, expect, test } from '@jest/globals'
 import { isTidemarkError, type TidemarkRecord } from '@tidemark/protocol'
 import fc from 'fast-check'
 import { type BatchTerms, type FetchedRecord, type PlannedBatch, planBatches } from './batch.ts'
-import { GuardModel } from './guard-model.ts'
-import { at, fetched, record } from './record-words.ts'
+import { GuardModel } from './testing/guard-model.ts'
+import { at, fetched, record } from './testing/record-words.ts'
 
 const terms: BatchTerms = { maxEvents: 500, retainStaleMs: (keyspace) => (keyspace === 'article' ? 60_000 : 0) }
 

@@ -83,10 +83,10 @@ export class Bus {
   /** What Kafka has of each partition, asked now. */
   async ranges(): Promise<ReadonlyMap<number, LogRange>> {
     const { topic, partitions } = this.#options
-    const asked = this.#admin.fetchTopicOffsets(topic)
-    const offsets = await withDeadline(asked, REQUEST_TIMEOUT_MS, 'no offsets from Kafka').catch((error: unknown) => {
-      throw busError(error)
+    const asked = this.#admin.fetchTopicOffsets(topic).catch((error: unknown) => {
+      throw isUnknownTopic(error) ? noTopic(topic, error) : busError(error)
     })
+    const offsets = await withDeadline(asked, REQUEST_TIMEOUT_MS, 'no offsets from Kafka')
     if (offsets.length !== partitions) {
       throw new TidemarkError('TOPIC_MISMATCH', `topic ${topic} has ${offsets.length} partitions, not ${partitions}`, {
         mend: 'Set the number that the topic was made with, or make another topic',
@@ -249,6 +249,19 @@ function kafkaClient({ brokers, clientId, log }: BusOptions): Kafka {
     connectionTimeout: REQUEST_TIMEOUT_MS,
     retry: RETRY,
     logCreator,
+  })
+}
+
+/** By Kafka's code for it; within kafkajs' retries it is a cause. */
+function isUnknownTopic(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  return ('type' in error && error.type === 'UNKNOWN_TOPIC_OR_PARTITION') || isUnknownTopic(error.cause)
+}
+
+function noTopic(topic: string, cause: unknown): TidemarkError {
+  return new TidemarkError('SERVER_UNREACHABLE', `there is no topic ${topic} yet`, {
+    mend: 'The publisher makes it when it starts',
+    cause,
   })
 }
 

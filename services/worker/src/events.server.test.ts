@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { waitUntil } from '@tidemark/local'
 import { Health, startTelemetry, type Telemetry } from '@tidemark/telemetry'
-import { at, record } from './record-words.ts'
-import { RegionContext } from './region-context.ts'
+import { at, record } from './testing/record-words.ts'
+import { RegionContext } from './testing/region-context.ts'
 
 let ctx: RegionContext
 let telemetry: Telemetry
@@ -102,6 +102,9 @@ test('a worker is ready while beats come, says why and since when it is not, and
   expect((await ready()).failing).toEqual([
     { check: 'beats', reason: expect.stringMatching(/no beat for \d+ ms on partitions 0/), since: expect.any(String) },
   ])
+  // A publisher of an ended epoch still writes: that is no beat.
+  await ctx.untilOffset((await ctx.publish(0, record.watermark(999, 1))) + 1n)
+  expect((await ready()).ready).toBe(false)
   await ctx.publish(0, record.watermark(420, 2))
   await waitUntil('it is ready again', async () => (await ready()).ready, { timeoutMs: 10_000 })
 })

@@ -1,8 +1,9 @@
 import { expect, test } from '@jest/globals'
 import { waitUntil } from '@tidemark/local'
+import { pino } from 'pino'
 import { storedOffset } from './log-range.ts'
-import { at, record } from './record-words.ts'
-import { RegionContext } from './region-context.ts'
+import { at, record } from './testing/record-words.ts'
+import { RegionContext } from './testing/region-context.ts'
 
 test('a first start opens a gap at the end of the log, and the first watermark from there on closes it', async () => {
   await using ctx = await RegionContext.open()
@@ -18,6 +19,16 @@ test('a first start opens a gap at the end of the log, and the first watermark f
   const trusted = await ctx.untilOffset(offset + 1n)
   expect(trusted.gap).toBeUndefined()
   expect(trusted).toMatchObject({ watermark: at(130), horizon: at(130), floors: { '*': at(130) } })
+})
+
+test('a worker that is started before its topic waits for it', async () => {
+  await using ctx = await RegionContext.open({ topic: false })
+  const lines: string[] = []
+  ctx.start({}, { log: pino({ level: 'info' }, { write: (line: string) => void lines.push(line) }) })
+  const isTold = () => lines.some((line) => line.includes('there is no topic'))
+  await waitUntil('it says what it waits for', isTold, { timeoutMs: 20_000 })
+  await ctx.makeTopic()
+  expect((await ctx.untilTrusted(record.watermark(100))).gap).toBeUndefined()
 })
 
 test('I3: a Redis that is emptied in mid-stream trusts nothing until the next watermark, then starts from there', async () => {

@@ -2,9 +2,9 @@ import { expect, test } from '@jest/globals'
 import { DEFAULT_TOMBSTONE_LIMITS } from '@tidemark/guard'
 import { waitUntil } from '@tidemark/local'
 import { planBatches } from './batch.ts'
-import { at, fetched, record } from './record-words.ts'
-import { RegionContext } from './region-context.ts'
-import { WorkerProcess } from './worker-process.ts'
+import { at, fetched, record } from './testing/record-words.ts'
+import { RegionContext } from './testing/region-context.ts'
+import { WorkerProcess } from './testing/worker-process.ts'
 
 const PARTITIONS = [0, 1, 2, 3]
 

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { KafkaServer, waitUntil } from '@tidemark/local'
 import { pino } from 'pino'
-import { at, record } from './record-words.ts'
-import { RegionContext } from './region-context.ts'
+import { at, record } from './testing/record-words.ts'
+import { RegionContext } from './testing/region-context.ts'
 
 let kafka: KafkaServer
 

@@ -2,10 +2,10 @@ import { describe, expect, test } from '@jest/globals'
 import { encodeRecord } from '@tidemark/protocol'
 import { serviceLog } from '@tidemark/service'
 import type { FetchedRecord } from './batch.ts'
-import { GuardModel } from './guard-model.ts'
 import type { LogRange } from './log-range.ts'
 import { type GapCause, PartitionApplier, type Surroundings } from './partition-applier.ts'
-import { at, fetched, record } from './record-words.ts'
+import { GuardModel } from './testing/guard-model.ts'
+import { at, fetched, record } from './testing/record-words.ts'
 
 const going = new AbortController().signal
 

@@ -1,4 +1,5 @@
 import type { ApplyResult, Guard, Outcome, Sight, View } from '@tidemark/guard'
+import { epochOf } from '@tidemark/protocol'
 import type { Logger } from '@tidemark/service'
 import type { WorkerMetrics } from '@tidemark/telemetry'
 import type { PlannedBatch } from './batch.ts'
@@ -24,6 +25,7 @@ export class PartitionWatch implements ApplyObserver {
   readonly #options: WatchOptions
   #applied: Applied | null = null
   #before: View | null = null
+  #epoch = 0
   #lookedAtMs = Number.NEGATIVE_INFINITY
 
   constructor(options: WatchOptions) {
@@ -31,9 +33,9 @@ export class PartitionWatch implements ApplyObserver {
   }
 
   applied(plan: PlannedBatch, result: ApplyResult & { code: 'applied' }): void {
-    const { metrics, beats, partition } = this.#options
+    const { metrics } = this.#options
     metrics.appliedBatch()
-    if (plan.batch.watermark) beats.applied(partition)
+    this.#beat(plan)
     const nowMs = Date.now()
     for (const { keyspace, atMs } of plan.commits) metrics.invalidationLag(this.#label(keyspace), (nowMs - atMs) / 1000)
     for (const [i, outcome] of result.outcomes.entries()) this.#count(plan.keyspaces[i]!, outcome)
@@ -48,6 +50,7 @@ export class PartitionWatch implements ApplyObserver {
   displaced(): void {
     this.#applied = null
     this.#before = null
+    this.#epoch = 0
   }
 
   /** At most once in a second, after a fetch whose last batch had an event: one MGET. What it finds is an alarm. */
@@ -64,6 +67,18 @@ export class PartitionWatch implements ApplyObserver {
       this.#options.log.error({ partition: this.#options.partition, next: `${applied.next}` }, found)
     }
     this.#before = sight.view
+  }
+
+  /** The watermarks of an ended epoch move nothing, so they are no sign of life either. */
+  #beat({ batch: { epochStart, watermark } }: PlannedBatch): void {
+    if (epochStart) this.#epoch = Math.max(this.#epoch, epochOf(epochStart))
+    if (watermark === null) return
+    if (epochOf(watermark.position) < this.#epoch) {
+      this.#options.metrics.oldEpochRefused()
+      return
+    }
+    this.#epoch = epochOf(watermark.position)
+    this.#options.beats.applied(this.#options.partition)
   }
 
   /** Null when it cannot be seen: who applies the next batch will learn why. */

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { DEFAULT_TOMBSTONE_LIMITS, Guard, partitionKeys, type RedisClient } from '@tidemark/guard'
 import type { Source } from '@tidemark/protocol'
 import type { Logger } from '@tidemark/service'
@@ -29,6 +30,7 @@ interface Lane {
 export class Region implements PartitionHandler {
   readonly #options: RegionOptions
   readonly #lanes = new Map<number, Lane>()
+  #asking: Promise<ReadonlyMap<number, LogRange>> | null = null
 
   constructor(options: RegionOptions) {
     this.#options = options
@@ -84,7 +86,15 @@ export class Region implements PartitionHandler {
     return { applier, watch }
   }
 
+  /**
+   * One question to Kafka serves all partitions that ask in the same turn. It is put after every one of them has asked,
+   * so none gets an end that is older than what it noticed.
+   */
   async #range(partition: number): Promise<LogRange> {
-    return (await this.#options.ranges()).get(partition)!
+    this.#asking ??= nextTurn().then(() => {
+      this.#asking = null
+      return this.#options.ranges()
+    })
+    return (await this.#asking).get(partition)!
   }
 }

@@ -1,8 +1,8 @@
 import { describe, expect, test } from '@jest/globals'
 import type { Sight } from '@tidemark/guard'
-import { GuardModel } from './guard-model.ts'
-import { at, record } from './record-words.ts'
 import { regression } from './regression.ts'
+import { GuardModel } from './testing/guard-model.ts'
+import { at, record } from './testing/record-words.ts'
 
 const applied = { next: 8n, key: 'product:1', version: record.event('', 50).version }
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { RegionContext } from './region-context.ts'
 
-const PROTOCOL = join(import.meta.dirname, '../../../packages/protocol/src/index.ts')
+const PROTOCOL = join(import.meta.dirname, '../../../../packages/protocol/src/index.ts')
 
 /** For tests: a worker in a process of its own, as it is deployed. */
 export class WorkerProcess implements AsyncDisposable {
@@ -24,7 +24,7 @@ export class WorkerProcess implements AsyncDisposable {
       config,
       `import { defineSource } from ${JSON.stringify(PROTOCOL)}\nexport default defineSource(${JSON.stringify(ctx.config)})\n`,
     )
-    const child = spawn(process.execPath, [join(import.meta.dirname, 'main.ts')], {
+    const child = spawn(process.execPath, [join(import.meta.dirname, '../main.ts')], {
       stdio: 'inherit',
       env: {
         TIDEMARK_CONFIG: config,

@@ -1,5 +1,5 @@
 import { encodeRecord, type Position, position, type TidemarkRecord, version } from '@tidemark/protocol'
-import type { FetchedRecord } from './batch.ts'
+import type { FetchedRecord } from '../batch.ts'
 
 /** Records in the words of a test: versions and positions by their LSN, in epoch 1 unless said otherwise. */
 export const record = {

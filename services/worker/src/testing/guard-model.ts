@@ -1,6 +1,6 @@
 import type { ApplyResult, Batch, Outcome, Sight, View } from '@tidemark/guard'
 import { after, epochOf, maxPosition, ORIGIN, type Position, type Version } from '@tidemark/protocol'
-import { storedOffset } from './log-range.ts'
+import { storedOffset } from '../log-range.ts'
 
 interface ModelCell {
   readonly state: 'live' | 'stale'

@@ -14,9 +14,9 @@ import { type Logger, serviceLog } from '@tidemark/service'
 import type { Health } from '@tidemark/telemetry'
 import { Redis } from 'ioredis'
 import { type Admin, Kafka, logLevel, type Producer } from 'kafkajs'
-import { storedOffset } from './log-range.ts'
+import { storedOffset } from '../log-range.ts'
+import { runWorker, type WorkerTuning } from '../worker.ts'
 import { WatermarkStream } from './watermark-stream.ts'
-import { runWorker, type WorkerTuning } from './worker.ts'
 
 /** For tests: a topic and a Redis of one's own, a producer that speaks as a publisher would, and workers. */
 export class RegionContext implements AsyncDisposable {
@@ -49,7 +49,7 @@ export class RegionContext implements AsyncDisposable {
     this.#stack = parts.stack
   }
 
-  static async open(options: { partitions?: number; kafka?: KafkaServer } = {}): Promise<RegionContext> {
+  static async open(options: { partitions?: number; kafka?: KafkaServer; topic?: false } = {}): Promise<RegionContext> {
     await using stack = new AsyncDisposableStack()
     const brokers = options.kafka?.brokers ?? localServers().kafkaBrokers
     const server = stack.use(await RedisServer.start({ name: 'worker-test' }))
@@ -61,12 +61,12 @@ export class RegionContext implements AsyncDisposable {
     await admin.connect()
     stack.defer(() => admin.disconnect())
     const config = testConfig(options.partitions ?? 1)
-    const source = defineSource(config) as unknown as Source
-    await admin.createTopics({ topics: [{ topic: source.topic, numPartitions: source.partitions }] })
     const producer = kafka.producer({ createPartitioner: () => (args) => args.message.partition ?? 0 })
     await producer.connect()
     stack.defer(() => producer.disconnect())
-    return new RegionContext({ config, server, redis, brokers, admin, producer, stack: stack.move() })
+    const ctx = new RegionContext({ config, server, redis, brokers, admin, producer, stack: stack.move() })
+    if (options.topic !== false) await ctx.makeTopic()
+    return ctx
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -118,10 +118,18 @@ export class RegionContext implements AsyncDisposable {
 
   /** Deletes the topic with all its records and makes it again. */
   async remakeTopic(): Promise<void> {
+    await this.admin.deleteTopics({ topics: [this.source.topic] })
+    await this.makeTopic()
+  }
+
+  async makeTopic(): Promise<void> {
     const { topic, partitions } = this.source
-    await this.admin.deleteTopics({ topics: [topic] })
-    const remade = async () => this.admin.createTopics({ topics: [{ topic, numPartitions: partitions }] })
-    await waitUntil('the topic is made anew', remade, { timeoutMs: 20_000 })
+    const isMade = async () => {
+      // While it is being deleted it still exists, with its records.
+      await this.admin.createTopics({ waitForLeaders: false, topics: [{ topic, numPartitions: partitions }] })
+      return (await this.admin.fetchTopicOffsets(topic)).every(({ high }) => high === '0')
+    }
+    await waitUntil('the topic is made', isMade, { timeoutMs: 30_000 })
   }
 
   /** Watermarks, one after another, to each of the partitions. */
