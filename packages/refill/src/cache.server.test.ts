@@ -65,12 +65,24 @@ test('I3 without a view the primary is asked, nothing is cached, and the positio
 test('I7 a pipeline that has stalled leaves hits too old: the primary is asked, whose load is new', async () => {
   await using shop = await ShopContext.open({ maxStalenessMs: 2_000 })
   await shop.trust()
-  const product = (await shop.open()).cache('product', { load })
+  const product = (await shop.open({ replicas: [] })).cache('product', { load })
   await product.get({ id: 1 })
   const view = (await shop.guard().view())!
   await shop.redis.set(`${shop.source.keyPrefix}.view:{0}`, JSON.stringify({ ...view, beat: view.beat - 60_000 }))
   expect(await product.read({ id: 1 })).toMatchObject({ from: 'primary', freshness: 'fresh' })
   expect(await product.read({ id: 1 })).toMatchObject({ from: 'redis', freshness: 'fresh' })
+})
+
+test('I7 a replica that answers so slowly that the beat grows too old is not the end: the primary is asked', async () => {
+  // 500 ms of the two seconds are the clocks' allowance.
+  await using shop = await ShopContext.open({ maxStalenessMs: 1_500 })
+  await shop.trust()
+  const slowInRecovery = async (db: Connection, params: { id: unknown }) => {
+    await db.query('select case when pg_is_in_recovery() then pg_sleep(1.1) end')
+    return load(db, params)
+  }
+  const product = (await shop.open()).cache('product', { load: slowInRecovery })
+  expect(await product.read({ id: 1 })).toMatchObject({ freshness: 'fresh', from: 'primary', value: { cents: 1999 } })
 })
 
 test('I7 a primary of an older epoch than the view is not believed', async () => {

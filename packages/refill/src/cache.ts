@@ -254,6 +254,9 @@ export class Cache<Params extends Readonly<Record<string, KeyValue>>, Value> {
     }
     const waits = verdict.doubt === 'behind-session' && label !== null
     if (waits && performance.now() < inquiry.watermarkDeadline) return 'again'
+    // The beat grew old while a replica answered. With no recent beat it is not asked again, and the primary's load is.
+    const outgrown = verdict.doubt === 'too-old' && label !== null && got.loaded.loadedAt === null
+    if (outgrown && performance.now() < inquiry.leaseDeadline) return 'again'
     if (this.#keyspace.contract.whenUnprovable === 'fail') throw this.#unprovable(verdict.doubt)
     noteLoaded(inquiry.session, got.loaded)
     const position = label?.low ?? null
