@@ -74,7 +74,7 @@ test('I7 a pipeline that has stalled leaves hits too old: the primary is asked, 
 })
 
 test('I7 a replica that answers so slowly that the beat grows too old is not the end: the primary is asked', async () => {
-  // 500 ms of the two seconds are the clocks' allowance.
+  // A third of it is the clocks' allowance, so that the beat lasts for a second.
   await using shop = await ShopContext.open({ maxStalenessMs: 1_500 })
   await shop.trust()
   const slowInRecovery = async (db: Connection, params: { id: unknown }) => {
