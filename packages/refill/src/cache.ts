@@ -297,9 +297,10 @@ export class Cache<Params extends Readonly<Record<string, KeyValue>>, Value> {
     let value: Value
     try {
       value = this.#host.serializer.decode(payload) as Value
-    } catch (cause) {
+    } catch {
+      // Without the cause: what JSON.parse throws quotes the value.
       const what = `a value of keyspace ${this.#keyspace.name} cannot be decoded`
-      this.#emit({ event: 'redisFailed', error: new TidemarkError('CELL_MALFORMED', what, { cause }) })
+      this.#emit({ event: 'redisFailed', error: new TidemarkError('CELL_MALFORMED', what) })
       return null
     }
     // A stale value, too, may show what no other source shows yet.

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { DEFAULT_TOMBSTONE_LIMITS, Guard, partitionKeys } from '@tidemark/guard'
-import { localServers, waitUntil } from '@tidemark/local'
+import { localServers, type ServerUrls, waitUntil } from '@tidemark/local'
 import {
   defineSource,
   keyFor,
@@ -63,9 +63,10 @@ export class ShopContext implements AsyncDisposable {
     this.#resources = resources
   }
 
-  static async open(contract: object = {}): Promise<ShopContext> {
+  /** @param servers the run's, or a test's own where it stops or pauses them */
+  static async open(contract: object = {}, servers: Partial<ServerUrls> = {}): Promise<ShopContext> {
     await using resources = new AsyncDisposableStack()
-    const { primaryUrl, replicaUrls, redisUrls } = localServers()
+    const { primaryUrl, replicaUrls, redisUrls } = { ...localServers(), ...servers }
     const database = `refill_${randomBytes(4).toString('hex')}`
     const admin = resources.adopt(new pg.Pool({ connectionString: primaryUrl, max: 1 }), (pool) => pool.end())
     await admin.query(`create database ${database}`)
@@ -104,10 +105,12 @@ export class ShopContext implements AsyncDisposable {
     return position(epoch, roundDownInPageHeader(parseLsn(rows[0]!.lsn), SEGMENT_BYTES))
   }
 
-  /** Opens the view and closes its gap at the end of the log. */
+  /** Opens the view and closes its gap at the end of the log, which a replica must have reached from then on. */
   async trust(): Promise<Position> {
     await this.guard().declareGap(this.#offset, 'first start', null)
-    return this.beat()
+    const watermark = await this.beat()
+    await this.replicaCaughtUp()
+    return watermark
   }
 
   /** Applies a watermark at the end of the log, or at the given position. */
@@ -121,6 +124,10 @@ export class ShopContext implements AsyncDisposable {
     await this.#apply({
       events: [{ key: this.key(id), version, retainStaleMs: this.source.keyspaces.product.contract.retainStaleMs }],
     })
+  }
+
+  async floor(keyspace: string, at: Position): Promise<void> {
+    await this.#apply({ floors: [{ keyspace, position: at }] })
   }
 
   async #apply(part: object): Promise<void> {

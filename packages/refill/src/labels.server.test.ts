@@ -1,0 +1,80 @@
+import { describe, expect, test } from '@jest/globals'
+import { PostgresServer, waitUntil } from '@tidemark/local'
+import { covers, type Version } from '@tidemark/protocol'
+import type { Connection } from './database.ts'
+import { PRODUCT, type Product, ShopContext } from './testing/shop-context.ts'
+
+const rows = (db: Connection) => db.query<Product>(PRODUCT, [1]).then((r) => r.rows[0]!)
+
+/** Reads product 1 by a load that lets the database go on before, or after, the statement that reads the row. */
+async function readAcrossCommit(shop: ShopContext, when: 'before the rows' | 'after the rows', from: string) {
+  let committed: Version | undefined
+  const commit = async () => {
+    committed ??= await shop.setPrice(1, 2499)
+    await shop.replicaCaughtUp()
+  }
+  const replicas = from === 'primary' ? [] : [{ name: from, pool: shop.replica }]
+  const product = (await shop.open({ replicas })).cache('product', {
+    load: async (db) => {
+      if (when === 'before the rows') await commit()
+      const row = await rows(db)
+      if (when === 'after the rows') await commit()
+      return row
+    },
+  })
+  const reading = await product.read({ id: 1 })
+  expect(reading.from).toBe(from)
+  return { cents: reading.value.cents, label: reading.label!, committed: committed! }
+}
+
+describe.each(['eu-1', 'primary'])('I1 a label of %s', (from) => {
+  test('does not begin beyond a commit that came after the rows were read', async () => {
+    await using shop = await ShopContext.open()
+    await shop.trust()
+    const { cents, label, committed } = await readAcrossCommit(shop, 'after the rows', from)
+    expect(cents).toBe(1999)
+    expect(covers(label.low, committed)).toBe(false)
+  })
+
+  test('does not end before a commit that the rows hold, though it came after the load began', async () => {
+    await using shop = await ShopContext.open()
+    await shop.trust()
+    const { cents, label, committed } = await readAcrossCommit(shop, 'before the rows', from)
+    expect(cents).toBe(2499)
+    expect(covers(label.high, committed)).toBe(true)
+  })
+})
+
+test('I1 the primary’s own position is no label: a commit that waits for a standby is in the log and in no snapshot', async () => {
+  await using server = await PostgresServer.start({ durable: false })
+  await using replica = await server.createReplica({ name: 'eu_west' })
+  const urls = { primaryUrl: server.url(), replicaUrls: { 'eu-west': replica.url() } }
+  await using shop = await ShopContext.open({}, urls)
+  await shop.trust()
+  const before = await shop.here()
+  await server.query(`alter system set synchronous_standby_names = 'nobody'`)
+  await server.query('select pg_reload_conf()')
+  const waiting = shop.primary.query('update product set cents = 2499 where id = 1').then(() => undefined)
+  await waitUntil(
+    'the commit waits for its standby',
+    async () => (await server.query(`select 1 from pg_stat_activity where wait_event = 'SyncRep'`)).length === 1,
+    { timeoutMs: 20_000 },
+  )
+  const product = (await shop.open({ replicas: [] })).cache('product', { load: rows })
+  const { value, label } = await product.read({ id: 1 })
+  expect(value.cents).toBe(1999)
+  expect(label!.high > before).toBe(true) // the log has gone on, and the label must not begin there
+  expect(label!.low <= before).toBe(true)
+  // A replica shows it meanwhile: a session that saw it there is not served the primary's older row.
+  const session = (await shop.open()).session()
+  await shop.replicaCaughtUp()
+  const there = (await shop.open()).cache('product', { load: rows })
+  await shop.redis.del(`${shop.source.keyPrefix}:{0}:${shop.key(1)}`)
+  expect((await there.read({ id: 1 }, { session })).value.cents).toBe(2499)
+  const here = (await shop.open({ replicas: [], timings: { watermarkWaitMs: 50 } })).cache('product', { load: rows })
+  await shop.redis.del(`${shop.source.keyPrefix}:{0}:${shop.key(1)}`)
+  await expect(here.get({ id: 1 }, { session })).rejects.toThrow(/UNPROVABLE.*behind-session/)
+  await server.query(`alter system reset synchronous_standby_names`)
+  await server.query('select pg_reload_conf()')
+  await waiting
+})
