@@ -8,7 +8,7 @@ export default defineSource({
     product: {
       key: 'product:{id}',
       tables: { 'public.product': { id: 'id' }, 'public.price': { id: 'product_id' } },
-      contract: { maxStalenessMs: 2_000 },
+      contract: { maxStalenessMs: 3_000 },
     },
     // Many rows make one value. An old review is better than none, as long as it says that it is old.
     reviews: {

@@ -3,6 +3,7 @@ import { replicaIsHeldBack } from './chapter-held-back.ts'
 import { writersReadTheirOwnWrites } from './chapter-own-write.ts'
 import { bothCachesAreWarm } from './chapter-warm.ts'
 import { Claims } from './claims.ts'
+import { complaintsIn } from './log-complaints.ts'
 import { milliseconds, Narrator } from './narrator.ts'
 import { openStage, type Stage } from './stage.ts'
 
@@ -12,7 +13,8 @@ import { openStage, type Stage } from './stage.ts'
  */
 const EXIT = { held: 0, broken: 1, usage: 2, interrupted: 130 } as const
 const CHAPTERS = [bothCachesAreWarm, replicaIsHeldBack, writersReadTheirOwnWrites, workerIsKilled]
-const TAIL_LINES = 5
+const TAIL_LINES = 200
+const MAX_COMPLAINTS = 5
 
 const args = process.argv.slice(2)
 if (args.some((arg) => arg !== '--once')) {
@@ -80,8 +82,8 @@ function sayHowItWent(tell: Narrator, { made, broken, allHeld }: Claims): void {
 
 async function showLogs({ services, tell }: Stage): Promise<void> {
   for (const service of Object.values(services)) {
-    tell.say(`the end of ${service.name}.log:`)
-    tell.aside(await service.logTail(TAIL_LINES))
+    const complaints = complaintsIn(await service.logTail(TAIL_LINES)).slice(-MAX_COMPLAINTS)
+    for (const complaint of complaints) tell.aside(`${service.name}: ${complaint}`)
   }
 }
 
@@ -98,6 +100,7 @@ async function stayOpen({ tell, home, away, services, logFolder }: Stage, until:
   clearInterval(alive)
 }
 
+/** The first line: below it may be the tail of a log, and complaints are shown in short. */
 function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+  return (error instanceof Error ? error.message : String(error)).split('\n', 1)[0]!
 }

@@ -65,13 +65,22 @@ await runService({
  * everybody's, so that its loss would take all shops out of service at once, those with a full cache too.
  */
 async function untilReached(redis: Redis, primary: Pool, signal: AbortSignal, log: Logger): Promise<void> {
-  await retrying(async () => await Promise.all([redis.ping(), primary.query('select 1')]), {
+  await Promise.race([isConnected(redis), aborted(signal)])
+  await retrying(async () => await primary.query('select 1'), {
     signal,
     minDelayMs: 50,
     maxDelayMs: 1_000,
     onRetry: ({ error, failures, outageMs }) =>
-      log[outageLevel(outageMs)]({ err: error, failures, outageMs: Math.round(outageMs) }, 'servers not reached yet'),
+      log[outageLevel(outageMs)]({ err: error, failures, outageMs: Math.round(outageMs) }, 'primary not reached yet'),
   })
+}
+
+/** The client tries for as long as it lives, and says each time why it failed. */
+function isConnected(redis: Redis): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  if (redis.status === 'ready') resolve()
+  else redis.once('ready', () => resolve())
+  return promise
 }
 
 function aborted(signal: AbortSignal): Promise<void> {
