@@ -39,21 +39,30 @@ export class PartitionContext implements AsyncDisposable {
   /** A partition whose gap is open: a view, and no watermark yet. */
   static async inGap(): Promise<PartitionContext> {
     const ctx = await PartitionContext.empty()
-    assert(await ctx.guard.declareGap(0n, 'first start', null))
-    return ctx
+    return await ctx.#prepared(async () => assert(await ctx.guard.declareGap(0n, 'first start', null)))
   }
 
   /** A partition whose watermark, horizon and floor are `watermark`. */
   static async open(watermark: Position): Promise<PartitionContext> {
     const ctx = await PartitionContext.inGap()
-    await ctx.apply({ watermark: { position: watermark, beatMs: 1_000 } })
-    return ctx
+    return await ctx.#prepared(() => ctx.apply({ watermark: { position: watermark, beatMs: 1_000 } }))
   }
 
   private constructor(redis: Redis) {
     this.redis = redis
     this.keys = partitionKeys(this.#prefix, PARTITION)
     this.guard = new Guard(redis, this.keys)
+  }
+
+  /** A context that fails before its test has it would leave a connection behind, and the run would not end. */
+  async #prepared(step: () => Promise<unknown>): Promise<this> {
+    try {
+      await step()
+      return this
+    } catch (error) {
+      await this[Symbol.asyncDispose]()
+      throw error
+    }
   }
 
   /** The offset of the next batch that {@link apply} gives. */
