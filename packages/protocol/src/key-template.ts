@@ -81,7 +81,8 @@ export function keyFor(template: KeyTemplate, params: Readonly<Record<string, Ke
 }
 
 function textOf(template: KeyTemplate, param: string, value: KeyValue | undefined): string {
-  if (typeof value === 'string') return value
+  // Half a surrogate pair has no bytes of its own: two such strings would be one key in Redis.
+  if (typeof value === 'string' && value.isWellFormed()) return value
   if (typeof value === 'bigint') return value.toString()
   if (typeof value === 'boolean') return value ? 't' : 'f'
   if (typeof value === 'number' && Number.isSafeInteger(value)) return String(value)
@@ -91,5 +92,7 @@ function textOf(template: KeyTemplate, param: string, value: KeyValue | undefine
 }
 
 function describe(value: unknown): string {
-  return value === undefined ? 'missing' : typeof value === 'number' ? String(value) : `of type ${typeof value}`
+  if (value === undefined) return 'missing'
+  if (typeof value === 'string') return 'not well-formed Unicode'
+  return typeof value === 'number' ? String(value) : `of type ${typeof value}`
 }

@@ -1,4 +1,5 @@
 import { TidemarkError } from './errors.ts'
+import { MAX_LSN } from './lsn.ts'
 import { epochOf, lsnOf, type Position, position, type Version, version } from './position.ts'
 
 /**
@@ -77,7 +78,8 @@ function tailBytes(record: TidemarkRecord): number {
   return 1 + bytes
 }
 
-const utf8 = new TextDecoder('utf-8', { fatal: true })
+// `ignoreBOM` keeps a byte order mark: without it, a key that begins with one would come back as another key.
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /** Decodes a Kafka record. Throws RECORD_MALFORMED or RECORD_FORMAT_UNKNOWN; the message never holds the bytes. */
 export function decodeRecord(key: Buffer | null, value: Buffer | null): TidemarkRecord {
@@ -95,6 +97,7 @@ export function decodeRecord(key: Buffer | null, value: Buffer | null): Tidemark
   const timeUs = value.readBigInt64BE(14)
   switch (kind) {
     case KIND.event:
+      if (lsn === MAX_LSN) throw malformed('no position covers a commit at the last LSN')
       return {
         kind: 'event',
         key: text(key!, 'key'),

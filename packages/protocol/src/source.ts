@@ -90,7 +90,7 @@ export type ParamsOf<Key extends string> = string extends Key
 export function defineSource<const C extends SourceConfig>(config: C): Source<KeysOf<C>> {
   const parsed = sourceSchema.safeParse(config)
   const mistakes = parsed.success ? [] : parsed.error.issues.map(mistakeOf)
-  mistakes.push(...templateMistakes(config.keyspaces))
+  mistakes.push(...templateMistakes((config as Partial<SourceConfig> | null | undefined)?.keyspaces))
   if (!parsed.success || mistakes.length > 0) {
     throw new TidemarkError(
       'CONFIG_INVALID',
@@ -116,10 +116,10 @@ function mistakeOf(issue: z.core.$ZodIssue): string {
 }
 
 function templateMistakes(keyspaces: unknown): string[] {
-  if (typeof keyspaces !== 'object' || keyspaces === null) return []
+  if (!isObject(keyspaces)) return []
   const mistakes: string[] = []
   const seen: { name: string; template: KeyTemplate }[] = []
-  for (const [name, keyspace] of Object.entries(keyspaces as Record<string, unknown>)) {
+  for (const [name, keyspace] of Object.entries(keyspaces)) {
     const template = templateOf(name, keyspace, mistakes)
     if (!template) continue
     for (const other of seen) {
@@ -136,7 +136,7 @@ function templateMistakes(keyspaces: unknown): string[] {
 }
 
 function templateOf(name: string, keyspace: unknown, mistakes: string[]): KeyTemplate | undefined {
-  const { key, tables } = (keyspace ?? {}) as { key?: unknown; tables?: unknown }
+  const { key, tables } = isObject(keyspace) ? keyspace : {}
   if (typeof key !== 'string') return undefined
   let template: KeyTemplate
   try {
@@ -145,18 +145,24 @@ function templateOf(name: string, keyspace: unknown, mistakes: string[]): KeyTem
     mistakes.push(`keyspaces.${name}.key: ${(error as Error).message}`)
     return undefined
   }
-  for (const [table, columns] of Object.entries((tables ?? {}) as Record<string, object>)) {
+  for (const [table, columns] of Object.entries(isObject(tables) ? tables : {})) {
+    if (!isObject(columns)) continue
     const at = `keyspaces.${name}.tables.${table}`
-    const given = Object.keys(columns ?? {})
+    const given = Object.keys(columns)
     for (const p of template.params) if (!given.includes(p)) mistakes.push(`${at}: says no column for {${p}}`)
     for (const g of given) if (!template.params.includes(g)) mistakes.push(`${at}.${g}: the key has no {${g}}`)
   }
   return template
 }
 
+/** What zod refuses for its shape is not looked into any further. */
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null
+}
+
 /** The keyspace of that name; throws KEYSPACE_UNKNOWN, naming those that there are. */
 export function keyspaceOf(source: Source, name: string): Keyspace {
-  const keyspace = source.keyspaces[name]
+  const keyspace = Object.hasOwn(source.keyspaces, name) ? source.keyspaces[name] : undefined
   if (keyspace) return keyspace
   throw new TidemarkError('KEYSPACE_UNKNOWN', `source ${source.name} has no keyspace ${JSON.stringify(name)}`, {
     mend: `It has ${Object.keys(source.keyspaces).join(', ')}`,

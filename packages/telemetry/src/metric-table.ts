@@ -194,6 +194,7 @@ export type LabelsOf<N extends MetricName> = {
 
 /** What ends a stream and is tried again: these codes are counted from zero. */
 export const RESTART_CODES = [
+  'BUS_LOST_RECORDS',
   'DEADLINE_EXCEEDED',
   'SERVER_UNREACHABLE',
   'SLOT_ACTIVE',
