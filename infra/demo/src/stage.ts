@@ -95,10 +95,16 @@ async function startServices(
   logFolder: string,
   shopPorts: Readonly<Record<string, number>>,
 ): Promise<Services> {
+  const started: ServiceProcess[] = []
+  resources.defer(async () => {
+    await Promise.all(started.map((service) => service[Symbol.asyncDispose]()))
+  })
   const start = async (name: string, folder: string, environment: Readonly<Record<string, string>>) => {
     const spec = { name, folder, environment: { TIDEMARK_CONFIG: CONFIG, ...environment } }
     tell.aside(`${name}: starting`)
-    return resources.use(await ServiceProcess.start({ ...spec, logFolder, signal, onDeath }))
+    const service = await ServiceProcess.start({ ...spec, logFolder, signal, onDeath })
+    started.push(service)
+    return service
   }
   const primaryUrl = shopUrl(servers.primaryUrl)
   const brokers = servers.kafkaBrokers

@@ -11,6 +11,8 @@ import { postgresPool, regionRedis } from './servers.ts'
 import { storefrontSettings } from './settings.ts'
 import { buildShop } from './shop.ts'
 
+const MAX_DRAIN_MS = 3_000
+
 await runService({
   name: 'storefront',
   description: 'the example shop of one region: reads through Tidemark, writes to the primary',
@@ -50,7 +52,7 @@ await runService({
     const tidemark = await openTidemark({ source, redis, primary, replicas, region, tokenKeys })
     const shop = buildShop({ tidemark, log })
     await shop.listen({ host: given.TIDEMARK_HTTP_HOST, port: given.TIDEMARK_HTTP_PORT })
-    resources.defer(() => shop.close())
+    resources.defer(() => drained(shop))
 
     const reached = health.check('servers')
     await untilReached(redis, primary, signal, log)
@@ -81,6 +83,16 @@ function isConnected(redis: Redis): Promise<void> {
   if (redis.status === 'ready') resolve()
   else redis.once('ready', () => resolve())
   return promise
+}
+
+/**
+ * Requests in flight are answered, for as long as that takes within bounds. A connection over which nothing was asked
+ * yet counts as busy, and alone would keep the shop from ending until it times out.
+ */
+async function drained(shop: ReturnType<typeof buildShop>): Promise<void> {
+  const insist = setTimeout(() => shop.server.closeAllConnections(), MAX_DRAIN_MS)
+  await shop.close()
+  clearTimeout(insist)
 }
 
 function aborted(signal: AbortSignal): Promise<void> {
