@@ -11,7 +11,6 @@ const FACTS: StartFacts = {
   systemIdentifier: 99n,
   timeline: 1,
   shape: 'a',
-  publicationCreated: false,
   confirmedByUs: undefined,
   published: undefined,
   busLostRecords: false,
@@ -30,7 +29,7 @@ test.each<[string, Partial<StartFacts>]>([
   ['there is no slot', { slot: undefined }],
   ['the slot was lost', { slot: { confirmed: 100n, lost: true, activePid: null } }],
   ['the slot has no confirmed position', { slot: { confirmed: null, lost: false, activePid: null } }],
-  ['the publication was made just now', { publicationCreated: true }],
+  ['the epoch may not be continued', { newest: { ...EPOCH, shape: null } }],
   ['the slot has another name', { slotName: 'other' }],
   ['keys are made in another way', { shape: 'b' }],
 ])('I4: %s: a new epoch with a new slot', (_, change) => {

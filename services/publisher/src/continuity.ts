@@ -11,8 +11,6 @@ export interface StartFacts {
   readonly systemIdentifier: bigint
   readonly timeline: number
   readonly shape: string
-  /** Whether the publication was made just now: an older slot cannot be decoded with it. */
-  readonly publicationCreated: boolean
   /** What this process confirmed to the slot last, if it streamed from it before. */
   readonly confirmedByUs: Lsn | undefined
   /** What Kafka holds last; undefined when this process has published before and so knows. */
@@ -55,7 +53,7 @@ function slotToKeep(facts: StartFacts): Kept {
   if (!slot) return { reason: 'there is no slot' }
   if (slot.lost) return { reason: 'the slot was lost or invalidated' }
   if (slot.confirmed === null) return { reason: 'the slot has no confirmed position' }
-  if (facts.publicationCreated) return { reason: 'the publication was missing' }
+  if (newest.shape === null) return { reason: 'the publication was missing or incomplete' }
   if (newest.slot !== facts.slotName) return { reason: `the slot was ${newest.slot} before` }
   if (newest.shape !== facts.shape) return { reason: 'keys are made in another way than before' }
   return { from: slot.confirmed, epoch: { ...newest, start: newest.start } }

@@ -10,7 +10,7 @@ export interface Epoch {
   /** Where its stream begins; null while the slot that decides it is being made. */
   readonly start: Lsn | null
   readonly slot: string
-  /** How keys were made when it was opened; see `checkTables`. */
+  /** How keys were made when it was opened, see `checkTables`; null once it may not be continued. */
   readonly shape: string | null
 }
 
@@ -113,6 +113,19 @@ export async function recordStart(client: Client, source: string, number: number
   )
   if (rowCount === 1) return
   throw new TidemarkError('SLOT_ACTIVE', `another publisher finished opening epoch ${number}`)
+}
+
+/**
+ * Makes the next opening start a new epoch, whatever else speaks for continuing: to be called before anything is
+ * changed, or refused, that the stream rested on. It outlives a crash, which a flag of ours would not.
+ */
+export async function distrustNewestEpoch(client: Client, source: string): Promise<void> {
+  await client.query(
+    `update tidemark.epoch set shape = null
+      where source = $1 and shape is not null
+        and epoch = (select max(epoch) from tidemark.epoch where source = $1)`,
+    [source],
+  )
 }
 
 function lsnText(lsn: Lsn | null): string | null {

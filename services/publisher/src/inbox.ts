@@ -27,6 +27,10 @@ export class Inbox {
     options.assembler.reset()
   }
 
+  get paused(): boolean {
+    return this.#paused
+  }
+
   get bytes(): number {
     return this.#gate.bytes + this.#options.assembler.openBytes
   }

@@ -1,5 +1,5 @@
 import { formatLsn, type Lsn, type Source, TidemarkError } from '@tidemark/protocol'
-import { cancellableSleep, type Logger, outageLevel } from '@tidemark/service'
+import { cancellableSleep, type Logger, outageLevel, withDeadline } from '@tidemark/service'
 import type { Client } from 'pg'
 import { type Continuity, continuityOf } from './continuity.ts'
 import { type Epoch, ensureEpochTable, newestEpoch, type OpenEpoch, recordEpoch, recordStart } from './epoch.ts'
@@ -32,6 +32,8 @@ export interface OpenedSource {
   readonly isNewEpoch: boolean
 }
 
+const INSPECTION_TIMEOUT_MS = 30_000
+
 /**
  * Checks everything that the stream rests on, and decides whether it continues its epoch or opens a new one. One
  * publisher at a time: two that both re-create a lost slot would each take the other's gap for continuity.
@@ -46,49 +48,48 @@ export async function openSource(options: OpeningOptions): Promise<OpenedSource>
 }
 
 async function openAlone(options: OpeningOptions): Promise<OpenedSource> {
-  const { client, source } = options
+  const { client } = options
+  const { server, known, continuity } = await withDeadline(
+    inspect(options),
+    INSPECTION_TIMEOUT_MS,
+    'no answer from Postgres about the source',
+  )
+  const opened = await follow(continuity, options, server, known)
+  // Nothing is confirmed before an epoch is announced: a slot that has moved proves that the wait was done.
+  if (opened.from <= opened.epoch.start) await waitForRunning(options, server)
+  // After a failure the connection is closed, and the lock with it.
+  await client.query('select pg_advisory_unlock_all()')
+  options.log.info(
+    { epoch: opened.epoch.number, from: formatLsn(opened.from), timeline: server.timeline },
+    opened.isNewEpoch ? 'a new epoch is open' : 'the epoch continues',
+  )
+  return opened
+}
+
+/** What needs the server's answers alone; what may have to wait for others comes after it. */
+async function inspect(options: OpeningOptions) {
+  const { client, source, confirmedByUs, busLostRecords } = options
   const server = await readServerFacts(client)
+  await lockOpening(client, source)
+  const shape = await checkTables(client, source)
+  await ensureEpochTable(client)
+  await ensurePublication(client, source)
+  const slot = await readSlot(client, source)
+  await refuseActive(options, slot?.activePid ?? null)
+  const published = await options.lastPublished?.()
+  const { systemIdentifier, timeline } = server
+  const newest = await newestEpoch(client, source.name)
+  const facts = { newest, slot, slotName: source.slot, systemIdentifier, timeline, shape }
+  const continuity = continuityOf({ ...facts, published, confirmedByUs, busLostRecords })
+  return { server, known: { shape, highestEpoch: published?.highestEpoch ?? 0 }, continuity }
+}
+
+async function lockOpening(client: Client, source: Source): Promise<void> {
   const { rows } = await client.query<{ locked: boolean }>(
     `select pg_try_advisory_lock(hashtextextended('tidemark opening ' || $1, 0)) as locked`,
     [source.name],
   )
   if (!rows[0]?.locked) throw new TidemarkError('SLOT_ACTIVE', 'another publisher is opening the source')
-  try {
-    return await open(options, server)
-  } finally {
-    // A connection that broke has given the lock back already.
-    await client.query('select pg_advisory_unlock_all()').catch(() => undefined)
-  }
-}
-
-async function open(options: OpeningOptions, server: ServerFacts): Promise<OpenedSource> {
-  const { client, source, log } = options
-  const shape = await checkTables(client, source)
-  await ensureEpochTable(client)
-  const publication = await ensurePublication(client, source)
-  const slot = await readSlot(client, source)
-  await refuseActive(options, slot?.activePid ?? null)
-  const published = await options.lastPublished?.()
-  const continuity = continuityOf({
-    published,
-    newest: await newestEpoch(client, source.name),
-    slot,
-    slotName: source.slot,
-    systemIdentifier: server.systemIdentifier,
-    timeline: server.timeline,
-    shape,
-    publicationCreated: publication.created,
-    confirmedByUs: options.confirmedByUs,
-    busLostRecords: options.busLostRecords,
-  })
-  const opened = await follow(continuity, options, server, { shape, highestEpoch: published?.highestEpoch ?? 0 })
-  // Nothing is confirmed before an epoch is announced: a slot that has moved proves that the wait was done.
-  if (opened.from <= opened.epoch.start) await waitForRunning(options, server)
-  log.info(
-    { epoch: opened.epoch.number, from: formatLsn(opened.from), timeline: server.timeline },
-    opened.isNewEpoch ? 'a new epoch is open' : 'the epoch continues',
-  )
-  return opened
 }
 
 async function refuseActive(options: OpeningOptions, activePid: number | null): Promise<void> {
@@ -133,7 +134,8 @@ async function record(
 async function makeSlot(epoch: Epoch, { client, source, log }: OpeningOptions, server: ServerFacts): Promise<Lsn> {
   const made = recreateSlot(client, source, server.version)
   const start = await reportWhile(made, log, 'the slot waits for the transactions that were running')
-  await recordStart(client, source.name, epoch.number, start)
+  const recorded = recordStart(client, source.name, epoch.number, start)
+  await reportWhile(recorded, log, 'the epoch’s start waits to be committed, perhaps for a synchronous standby')
   return start
 }
 
@@ -154,6 +156,7 @@ async function reportWhile<T>(promise: Promise<T>, log: Logger, what: string): P
 }
 
 const POLL_MS = 50
+const SNAPSHOT_TIMEOUT_MS = 5_000
 
 /**
  * Waits until every transaction that was running has ended (I5 for a start position): a commit before the start
@@ -161,11 +164,15 @@ const POLL_MS = 50
  * on earlier would let a fill claim a commit that it cannot see.
  */
 async function waitForRunning({ client, signal, log }: OpeningOptions, server: ServerFacts): Promise<void> {
-  const { xmax } = (await takePulse(client, server.segmentBytes)).snapshot
+  const snapshot = async () => {
+    const pulse = takePulse(client, server.segmentBytes)
+    return (await withDeadline(pulse, SNAPSHOT_TIMEOUT_MS, 'no answer from the primary')).snapshot
+  }
+  const { xmax } = await snapshot()
   const sinceMs = performance.now()
   let reportAtMs = 1_000
   for (;;) {
-    const { xmin } = (await takePulse(client, server.segmentBytes)).snapshot
+    const { xmin } = await snapshot()
     if (xmin >= xmax) return
     const waitedMs = performance.now() - sinceMs
     if (waitedMs >= reportAtMs) {

@@ -39,8 +39,12 @@ export interface PipelineParts {
   readonly signal: AbortSignal
   /** Aborts `signal` for a reason of the pipeline's own. */
   readonly end: (reason: unknown) => void
+  /** Called when a new epoch has been announced for the first time. */
+  readonly onNewEpoch: () => void
   /** Called at every beat with what the primary said. */
   readonly onPulse: (pulse: Pulse) => void
+  /** Checks, every now and then, that nobody changed what the stream rests on. */
+  readonly check: () => Promise<void>
   /** Called whenever Kafka has acknowledged a watermark on every partition. */
   readonly onBeat: (position: Lsn) => void
 }
@@ -48,6 +52,7 @@ export interface PipelineParts {
 /** A watermark that says only where the server stands need not be written more often. */
 const IDLE_WATERMARK_MS = 10
 const NUDGE_MS = 1_000
+const CHECK_MS = 2_000
 
 /**
  * One life of the flow from Postgres to Kafka: received → visible → published → confirmed, in commit order, one
@@ -60,6 +65,7 @@ export class Pipeline {
   #publishedAtMs = 0
   #previousInsertLsn: Lsn = 0n
   #nudgedAtMs = 0
+  #checkedAtMs = performance.now()
 
   constructor(parts: PipelineParts) {
     this.#parts = parts
@@ -88,6 +94,7 @@ export class Pipeline {
     const at = position(number, start)
     const record = encodeRecord({ kind: 'epoch', position: at, systemIdentifier, timeline, timeUs })
     await bus.send(Array.from({ length: partitions }, (_, partition) => ({ partition, ...record })))
+    if (opened.isNewEpoch) this.#parts.onNewEpoch()
   }
 
   async #publishForEver(): Promise<never> {
@@ -150,6 +157,7 @@ export class Pipeline {
       this.#parts.onPulse(pulse)
       stream.status(true)
       await this.#nudge(pulse)
+      await this.#check()
       await cancellableSleep(limits.beatMs, signal)
     }
   }
@@ -167,6 +175,13 @@ export class Pipeline {
     this.#nudgedAtMs = performance.now()
     const nudged = client.query("set synchronous_commit = local; select pg_logical_emit_message(true, 'tidemark', '')")
     await withDeadline(nudged, limits.pulseDeadlineMs, 'no flush by the primary')
+  }
+
+  async #check(): Promise<void> {
+    const { check, limits } = this.#parts
+    if (performance.now() - this.#checkedAtMs < CHECK_MS) return
+    await withDeadline(check(), limits.pulseDeadlineMs, 'no answer from the primary')
+    this.#checkedAtMs = performance.now()
   }
 
   #pulse(): Promise<Pulse> {
@@ -190,6 +205,8 @@ function max(a: Lsn, b: Lsn): Lsn {
 
 /** The promise's result, or the signal's reason as soon as it is aborted. */
 async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  // Nobody is left to hear of the promise's own failure once the signal was quicker.
+  promise.catch(() => undefined)
   signal.throwIfAborted()
   const { promise: aborted, reject } = Promise.withResolvers<never>()
   const onAbort = () => reject(signal.reason)

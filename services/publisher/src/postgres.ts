@@ -1,4 +1,6 @@
+import type { Socket } from 'node:net'
 import { type ErrorCode, isTidemarkError, TidemarkError } from '@tidemark/protocol'
+import { withDeadline } from '@tidemark/service'
 import { Client } from 'pg'
 
 const CONNECT_TIMEOUT_MS = 5_000
@@ -11,6 +13,7 @@ export function connectionConfig(url: string) {
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     // A peer that vanishes without a word is noticed by the kernel too, where our own watch is not looking.
     keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
   } as const
 }
 
@@ -22,8 +25,22 @@ export async function connect(url: string, onLost: (error: TidemarkError) => voi
     await client.connect()
     return client
   } catch (error) {
-    await client.end().catch(() => undefined)
+    await disconnect(client)
     throw codedError(error, 'Postgres cannot be reached')
+  }
+}
+
+const GOODBYE_TIMEOUT_MS = 1_000
+
+/**
+ * Ends a connection. Its goodbye needs an answer, which a half-open connection never gives: after a moment the socket
+ * is destroyed.
+ */
+export async function disconnect(client: Client): Promise<void> {
+  try {
+    await withDeadline(client.end(), GOODBYE_TIMEOUT_MS, 'no goodbye from Postgres')
+  } catch {
+    ;(client as unknown as { connection: { stream: Socket } }).connection.stream.destroy()
   }
 }
 

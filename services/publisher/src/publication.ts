@@ -1,5 +1,6 @@
 import { type Source, TidemarkError } from '@tidemark/protocol'
 import type { Client } from 'pg'
+import { distrustNewestEpoch } from './epoch.ts'
 import { quoteIdentifier, quoteTable } from './postgres.ts'
 
 /** The tables that the source's keyspaces name, each once. */
@@ -13,26 +14,41 @@ export function neededColumns(source: Source, table: string): string[] {
   return [...new Set(columns)].sort()
 }
 
-/**
- * Creates the publication if it is missing, for exactly the source's tables. One that exists is never altered: it
- * may be shared. If something would be lost with it, throws PUBLICATION_INCOMPLETE with what mends it.
- *
- * @returns whether it was created: a slot from before then could not be decoded with it
- */
-export async function ensurePublication(client: Client, source: Source): Promise<{ readonly created: boolean }> {
+/** What is wrong with the publication: `missing`, or the mistakes by which changes would be lost, each with its remedy. */
+export async function inspectPublication(client: Client, source: Source): Promise<'missing' | readonly string[]> {
   const { rows } = await client.query<{ publishes_all: boolean }>(
     `select pubinsert and pubupdate and pubdelete and pubtruncate as publishes_all
        from pg_publication where pubname = $1`,
     [source.publication],
   )
-  if (!rows[0]) {
-    await createPublication(client, source)
-    return { created: true }
-  }
+  if (!rows[0]) return 'missing'
   const mistakes = rows[0].publishes_all ? [] : [publishesTooLittle(source)]
-  mistakes.push(...(await missingTables(client, source)))
-  if (mistakes.length === 0) return { created: false }
-  throw new TidemarkError('PUBLICATION_INCOMPLETE', `publication ${source.publication} would lose changes`, {
+  return [...mistakes, ...(await missingTables(client, source))]
+}
+
+/**
+ * Creates the publication if it is missing, for exactly the source's tables. One that exists is never altered: it may
+ * be shared. If something would be lost with it, throws PUBLICATION_INCOMPLETE. In both cases the epoch ends first:
+ * what changed while the publication was not whole was not, and will not be, delivered.
+ */
+export async function ensurePublication(client: Client, source: Source): Promise<void> {
+  const found = await inspectPublication(client, source)
+  if (found !== 'missing' && found.length === 0) return
+  await distrustNewestEpoch(client, source.name)
+  if (found === 'missing') await createPublication(client, source)
+  else throw incomplete(source, found)
+}
+
+/** Throws PUBLICATION_INCOMPLETE if somebody altered or dropped the publication while we stream. */
+export async function checkPublication(client: Client, source: Source): Promise<void> {
+  const found = await inspectPublication(client, source)
+  if (found !== 'missing' && found.length === 0) return
+  await distrustNewestEpoch(client, source.name)
+  throw incomplete(source, found === 'missing' ? ['Nothing to do: it is made again at the next start'] : found)
+}
+
+function incomplete({ publication }: Source, mistakes: readonly string[]): TidemarkError {
+  return new TidemarkError('PUBLICATION_INCOMPLETE', `publication ${publication} loses changes`, {
     mend: mistakes.join('; '),
   })
 }

@@ -262,3 +262,29 @@ test.each([
   const announced = ctx.records.find((r) => r.kind === 'epoch' && epochOf(r.position) === 2)!
   expect(announced.kind === 'epoch' && lsnOf(announced.position) >= missed).toBe(true)
 })
+
+test('I4: a table that was out of the publication for a while ends the epoch: its changes were not delivered', async () => {
+  await using ctx = await openProducts()
+  await ctx.sql.query('create table other (id int primary key)')
+  const source = ctx.source(PRODUCTS)
+  const first = ctx.start(source)
+  await ctx.follow(source)
+  await ctx.until('the epoch is announced', (records) => epochs(records).length === 1)
+  await ctx.sql.query(`alter publication ${source.publication} set table other`)
+  await ctx.sql.query("insert into product values (1, 'missed')")
+  expect(await first.done).toMatchObject({ code: 'PUBLICATION_INCOMPLETE' })
+  await ctx.sql.query(`alter publication ${source.publication} add table product`)
+  ctx.start(source)
+  await ctx.until('epoch 2 is announced', (records) => epochs(records).includes(2))
+})
+
+test('I4: keys that are made in another way than before begin a new epoch', async () => {
+  await using ctx = await openProducts()
+  const first = ctx.start(ctx.source(PRODUCTS))
+  await ctx.follow(ctx.source(PRODUCTS))
+  await ctx.until('the epoch is announced', (records) => epochs(records).length === 1)
+  await first.stop()
+  await ctx.sql.query('alter table product alter id type bigint')
+  ctx.start(ctx.source(PRODUCTS))
+  await ctx.until('epoch 2 is announced', (records) => epochs(records).includes(2))
+})

@@ -1,15 +1,17 @@
 import { AssertionError } from 'node:assert'
-import { isTidemarkError, type Lsn, type Source } from '@tidemark/protocol'
+import { isTidemarkError, type Lsn, type Source, type TidemarkError } from '@tidemark/protocol'
 import { type Logger, outageLevel, retrying } from '@tidemark/service'
 import { type Health, type PublisherReadings, publisherMetrics } from '@tidemark/telemetry'
+import type { Client } from 'pg'
 import { Acker } from './acker.ts'
 import { Bus } from './bus.ts'
 import { HeldBack } from './held-back.ts'
 import { Inbox } from './inbox.ts'
 import { OffsetWatch } from './offset-watch.ts'
-import { openSource } from './opening.ts'
+import { type OpenedSource, openSource } from './opening.ts'
 import { Pipeline, type PipelineLimits } from './pipeline.ts'
-import { connect } from './postgres.ts'
+import { connect, disconnect } from './postgres.ts'
+import { checkPublication } from './publication.ts'
 import { ReplicationStream } from './stream.ts'
 import { TransactionAssembler } from './transaction.ts'
 import { WatermarkTime } from './watermark-time.ts'
@@ -75,12 +77,14 @@ export async function runPublisher(options: PublisherOptions): Promise<never> {
 /** What outlives one life of the pipeline: what was seen of relations and offsets, and what was confirmed. */
 class Publisher {
   readonly #options: PublisherOptions
-  readonly #limits: PublisherLimits
+  readonly limits: PublisherLimits
   readonly #offsets = new OffsetWatch()
-  readonly #heldBack: HeldBack
+  readonly heldBack: HeldBack
   readonly #assembler: TransactionAssembler
-  readonly #metrics
-  #readings: () => PublisherReadings = () => ({})
+  readonly metrics
+  #inbox: Inbox | undefined
+  #epoch: number | undefined
+  #retainedBytes: number | undefined
   #confirmed: Lsn | undefined
   #backend: number | undefined
   #busLostRecords = false
@@ -90,12 +94,12 @@ class Publisher {
   constructor(options: PublisherOptions) {
     const { source, log, health } = options
     this.#options = options
-    this.#limits = limitsOf(options)
-    this.#heldBack = new HeldBack(log)
-    this.#metrics = publisherMetrics({ keyspaces: Object.keys(source.keyspaces), read: () => this.#read() })
+    this.limits = limitsOf(options)
+    this.heldBack = new HeldBack(log)
+    this.metrics = publisherMetrics({ keyspaces: Object.keys(source.keyspaces), read: () => this.#read() })
     this.#assembler = new TransactionAssembler(source, {
-      onUnknown: () => this.#metrics.unknownMessage(),
-      onFloor: (keyspace, cause) => this.#metrics.floor(keyspace.name, cause),
+      onUnknown: () => this.metrics.unknownMessage(),
+      onFloor: (keyspace, cause) => this.metrics.floor(keyspace.name, cause),
       onShapeChanged: ({ table, keyspaces }) => {
         const lacking = keyspaces.flatMap((k) => k.lacking)
         log.warn({ table, lacking }, 'the shape of a table changed: its keyspaces are refilled')
@@ -107,28 +111,59 @@ class Publisher {
 
   restarted(error: unknown): void {
     this.#notReady = 'opening the stream again'
-    this.#heldBack.passed()
-    this.#metrics.restarted(isTidemarkError(error) ? error.code : 'other')
+    this.heldBack.passed()
+    this.metrics.restarted(isTidemarkError(error) ? error.code : 'other')
     if (isTidemarkError(error, 'BUS_LOST_RECORDS')) this.#busLostRecords = true
   }
 
   /** One life of the pipeline, from opening to whatever ends it. */
   async live(healthy: () => void): Promise<never> {
-    const { source, postgresUrl, brokers, log } = this.#options
-    const limits = this.#limits
+    const { source, postgresUrl, log } = this.#options
     const life = new AbortController()
+    const end = (reason: unknown) => life.abort(reason)
     const signal = AbortSignal.any([life.signal, this.#options.signal])
     await using parts = new AsyncDisposableStack()
 
-    const client = await connect(postgresUrl, (error) => life.abort(error))
-    parts.defer(() => client.end())
+    const client = await connect(postgresUrl, end)
+    parts.defer(() => disconnect(client))
     // A query that waits on the server, perhaps for a standby, ends with its connection.
-    signal.addEventListener('abort', () => void client.end().catch(() => undefined), { once: true })
-    const busOptions = { brokers, topic: source.topic, partitions: source.partitions, offsets: this.#offsets, log }
-    const { replicationFactor, sendDeadlineMs: deadlineMs } = limits
-    const bus = await Bus.open({ ...busOptions, replicationFactor, deadlineMs })
+    signal.addEventListener('abort', () => void disconnect(client), { once: true })
+    const bus = await this.#openBus()
     parts.defer(() => bus.close())
+    const opened = await this.#openSource(client, bus, signal)
+    const acker = new Acker(opened.from)
+    const { stream, inbox } = await this.#openStream(opened, acker, end)
+    parts.defer(() => stream.close())
+    const { metrics, limits, heldBack } = this
+    const pipeline = new Pipeline({
+      ...{ opened, partitions: source.partitions, client, inbox, stream, bus, acker },
+      ...{ time: new WatermarkTime(), heldBack, limits, metrics, log, signal, end },
+      check: () => checkPublication(client, source),
+      onPulse: ({ insertLsn }) => {
+        this.#retainedBytes = Math.max(0, Number(insertLsn - acker.safe))
+      },
+      onNewEpoch: () => {
+        for (const keyspace of Object.keys(source.keyspaces)) metrics.floor(keyspace, 'epoch')
+      },
+      onBeat: (position) => {
+        this.#confirmed = position
+        this.#beatAtMs = performance.now()
+        this.#notReady = undefined
+        healthy()
+      },
+    })
+    return await pipeline.run()
+  }
 
+  #openBus(): Promise<Bus> {
+    const { source, brokers, log } = this.#options
+    const { replicationFactor, sendDeadlineMs: deadlineMs } = this.limits
+    const { topic, partitions } = source
+    return Bus.open({ brokers, topic, partitions, replicationFactor, deadlineMs, offsets: this.#offsets, log })
+  }
+
+  async #openSource(client: Client, bus: Bus, signal: AbortSignal): Promise<OpenedSource> {
+    const { source, log } = this.#options
     const opened = await openSource({
       client,
       source,
@@ -142,74 +177,50 @@ class Publisher {
     if (opened.isNewEpoch) this.#offsets.forget()
     this.#busLostRecords = false
     this.#confirmed = opened.from
+    this.#epoch = opened.epoch.number
+    return opened
+  }
 
-    const acker = new Acker(opened.from)
+  async #openStream(opened: OpenedSource, acker: Acker, onBroken: (error: TidemarkError) => void) {
+    const { source, postgresUrl } = this.#options
     let stream: ReplicationStream | undefined
     const inbox = new Inbox({
       assembler: this.#assembler,
-      maxBytes: limits.maxBufferBytes,
+      maxBytes: this.limits.maxBufferBytes,
       pause: () => stream?.pause(),
       resume: () => stream?.resume(),
     })
+    this.#inbox = inbox
     stream = await ReplicationStream.open({
       url: postgresUrl,
       slot: source.slot,
       publication: source.publication,
       start: opened.from,
-      silenceMs: limits.silenceMs,
+      silenceMs: this.limits.silenceMs,
       acknowledged: () => acker.forAcknowledge(),
       onMessage: (message) => inbox.accept(message),
       onKeepalive: (lsn) => inbox.keepalive(lsn),
-      onBroken: (error) => life.abort(error),
+      onBroken,
     })
-    parts.defer(() => stream.close())
     this.#backend = stream.backendPid
-
-    let insertLsn: Lsn | undefined
-    this.#readings = () => ({
-      bufferBytes: inbox.bytes,
-      epoch: opened.epoch.number,
-      slotRetainedBytes: insertLsn === undefined ? undefined : Number(insertLsn - acker.safe),
-    })
-    const pipeline = new Pipeline({
-      opened,
-      partitions: source.partitions,
-      client,
-      inbox,
-      stream,
-      bus,
-      acker,
-      time: new WatermarkTime(),
-      heldBack: this.#heldBack,
-      limits,
-      metrics: this.#metrics,
-      log,
-      signal,
-      end: (reason) => life.abort(reason),
-      onPulse: (pulse) => {
-        insertLsn = pulse.insertLsn > acker.safe ? pulse.insertLsn : acker.safe
-      },
-      onBeat: (position) => {
-        this.#confirmed = position
-        this.#beatAtMs = performance.now()
-        this.#notReady = undefined
-        healthy()
-      },
-    })
-    return await pipeline.run()
+    // Before the stream was ours to pause, its first bytes may already have filled the inbox.
+    if (inbox.paused) stream.pause()
+    return { stream, inbox }
   }
 
   #beatIsOld(): string | undefined {
     const ageMs = this.#beatAtMs === undefined ? undefined : performance.now() - this.#beatAtMs
     if (ageMs === undefined) return 'no watermark has been published yet'
-    return ageMs > MAX_BEATS * this.#limits.beatMs ? `the last watermark is ${Math.round(ageMs)} ms old` : undefined
+    return ageMs > MAX_BEATS * this.limits.beatMs ? `the last watermark is ${Math.round(ageMs)} ms old` : undefined
   }
 
   #read(): PublisherReadings {
     const nowMs = performance.now()
     return {
-      ...this.#readings(),
-      heldBackSeconds: this.#heldBack.seconds(nowMs),
+      bufferBytes: this.#inbox?.bytes,
+      epoch: this.#epoch,
+      slotRetainedBytes: this.#retainedBytes,
+      heldBackSeconds: this.heldBack.seconds(nowMs),
       beatAgeSeconds: this.#beatAtMs === undefined ? undefined : (nowMs - this.#beatAtMs) / 1000,
     }
   }

@@ -14,7 +14,7 @@ export const settings = serviceSettings({
     .describe('The primary, with a role that may replicate.'),
   TIDEMARK_KAFKA_BROKERS: z
     .string()
-    .transform((text) => text.split(','))
+    .transform((text) => text.split(',').map((broker) => broker.trim()))
     .pipe(z.array(z.string().regex(/^[^\s,]+:\d+$/, 'must be host:port, several with commas')))
     .describe('The brokers to ask first: host:port, several with commas.'),
   TIDEMARK_KAFKA_REPLICATION_FACTOR: count(1, 32, 1, 'Copies of each partition, when the topic is made.'),

@@ -41,10 +41,8 @@ export class PublisherContext implements AsyncDisposable {
     const servers = localServers()
     const serverUrl = options.serverUrl ?? servers.primaryUrl
     const name = `pub_${randomUUID().slice(0, 8)}`
-    const admin = await client(serverUrl)
-    resources.defer(() => admin.end())
-    await admin.query(`create database ${name}`)
-    resources.defer(() => cleanUp(admin, name))
+    await asAdmin(serverUrl, (admin) => admin.query(`create database ${name}`))
+    resources.defer(() => asAdmin(serverUrl, (admin) => cleanUp(admin, name)))
     const url = new URL(serverUrl)
     url.pathname = `/${name}`
     const sql = await client(url.href)
@@ -135,7 +133,17 @@ export class PublisherContext implements AsyncDisposable {
   }
 }
 
-/** The server's connection drops what the test leaves behind, once everything that used it has ended. */
+/** On a connection of its own: the server may have been restarted since the last one. */
+async function asAdmin(serverUrl: string, work: (admin: Client) => Promise<unknown>): Promise<void> {
+  const admin = await client(serverUrl)
+  try {
+    await work(admin)
+  } finally {
+    await admin.end()
+  }
+}
+
+/** Drops what the test leaves behind, once everything that used it has ended. */
 async function cleanUp(admin: Client, database: string): Promise<void> {
   await admin.query(`alter database ${database} allow_connections false`)
   await admin.query('select pg_terminate_backend(pid) from pg_stat_activity where datname = $1', [database])
