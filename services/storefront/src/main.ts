@@ -34,7 +34,7 @@ await runService({
     const pool = (name: string, url: string) =>
       resources.adopt(postgresPool(name, url, given.TIDEMARK_POOL_SIZE, log), (p) => p.end())
     const primary = pool('primary', given.TIDEMARK_PRIMARY_URL)
-    const replicas = given.TIDEMARK_REPLICA_URLS.map((url, i) => {
+    const replicas = (given.TIDEMARK_REPLICA_URLS ?? []).map((url, i) => {
       const name = `${region}-replica-${i + 1}`
       return { name, pool: pool(name, url) }
     })

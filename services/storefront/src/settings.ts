@@ -11,7 +11,7 @@ export const storefrontSettings = serviceSettings({
     .string()
     .transform((text) => text.split(','))
     .pipe(z.array(serverUrl('postgres', 'postgresql')))
-    .default([])
+    .optional()
     .meta({ secret: true })
     .describe('Replicas near this region, in the order in which they are asked; several with commas.'),
   TIDEMARK_REDIS_URL: serverUrl('redis', 'rediss').meta({ secret: true }).describe('The Redis of the region.'),
