@@ -252,11 +252,7 @@ export class Cache<Params extends Readonly<Record<string, KeyValue>>, Value> {
       noteLoaded(inquiry.session, got.loaded)
       return this.#ended({ value, freshness: 'fresh', doubt: null, position: verdict.position, label, from }, doubt)
     }
-    const waits = verdict.doubt === 'behind-session' && label !== null
-    if (waits && performance.now() < inquiry.watermarkDeadline) return 'again'
-    // The beat grew old while a replica answered. With no recent beat it is not asked again, and the primary's load is.
-    const outgrown = verdict.doubt === 'too-old' && label !== null && got.loaded.loadedAt === null
-    if (outgrown && performance.now() < inquiry.leaseDeadline) return 'again'
+    if (label !== null && mayPass(verdict.doubt, got.loaded, inquiry)) return 'again'
     if (this.#keyspace.contract.whenUnprovable === 'fail') throw this.#unprovable(verdict.doubt)
     noteLoaded(inquiry.session, got.loaded)
     const position = label?.low ?? null
@@ -338,6 +334,22 @@ export class Cache<Params extends Readonly<Record<string, KeyValue>>, Value> {
   #emit(event: EventOfCache): void {
     const { source, region } = this.#host
     emit({ source: source.name, region, keyspace: this.#keyspace.name, ...event })
+  }
+}
+
+/** Whether looking again may show a labelled load to be fresh, and there is time to. */
+function mayPass(doubt: ReadDoubt, { loadedAt }: Loaded<unknown>, inquiry: Inquiry<unknown>): boolean {
+  const now = performance.now()
+  switch (doubt) {
+    case 'behind-session': // the watermark is about to come
+      return now < inquiry.watermarkDeadline
+    case 'no-view': // there was a view to grant the lease: it came between the look and that
+    case 'gap':
+      return now < inquiry.leaseDeadline
+    case 'too-old': // the beat grew old while a replica answered; it is not asked again, and the primary's load is new
+      return loadedAt === null && now < inquiry.leaseDeadline
+    default:
+      return false
   }
 }
 

@@ -1,4 +1,5 @@
 import { expect, test } from '@jest/globals'
+import type { RedisClient } from '@tidemark/guard'
 import { lsnOf, position, version } from '@tidemark/protocol'
 import type { Connection } from './database.ts'
 import { RefillEvents } from './testing/refill-events.ts'
@@ -46,7 +47,7 @@ test('a value that is larger than maxValueBytes is handed over and not cached', 
 })
 
 test('a value over a live one that no longer serves replaces it', async () => {
-  await using shop = await ShopContext.open({ maxStalenessMs: 5_000 })
+  await using shop = await ShopContext.open({ maxStalenessMs: 30_000 })
   await shop.trust()
   using events = new RefillEvents()
   const tidemark = await shop.open({ replicas: [] })
@@ -64,7 +65,7 @@ test('a value over a live one that no longer serves replaces it', async () => {
 })
 
 test('a value whose label begins earlier than the live one’s is handed over and not stored', async () => {
-  await using shop = await ShopContext.open({ maxStalenessMs: 5_000 })
+  await using shop = await ShopContext.open({ maxStalenessMs: 30_000 })
   await shop.trust()
   await shop.setPrice(2, 2499) // beyond the watermark, and a replica's label begins there
   await shop.replicaCaughtUp()
@@ -109,6 +110,25 @@ test('I3 a view that is no view serves and stores nothing', async () => {
   expect(await product.read({ id: 1 })).toMatchObject({ from: 'primary', position: null })
   expect(await product.read({ id: 2 })).toMatchObject({ from: 'primary', position: null })
   expect(await shop.redis.exists(`${shop.source.keyPrefix}:{0}:${shop.key(2)}`)).toBe(0)
+})
+
+test('I3 a view that comes between the look and the lease is looked at', async () => {
+  await using shop = await ShopContext.open()
+  const { redis } = shop
+  let came: Promise<unknown> | undefined
+  const late = {
+    evalsha: redis.evalsha.bind(redis),
+    eval: redis.eval.bind(redis),
+    mgetBuffer: async (...keys: string[]) => {
+      const seen = await redis.mgetBuffer(...keys)
+      came ??= shop.trust()
+      await came
+      return seen
+    },
+  } as RedisClient
+  const timings = { redisTimeoutMs: 20_000 }
+  const product = (await shop.open({ redis: late, replicas: [], timings })).cache('product', { load })
+  expect(await product.read({ id: 1 })).toMatchObject({ freshness: 'fresh', position: expect.any(String) })
 })
 
 test('I3 while a gap is open nothing in Redis is served or stored', async () => {
