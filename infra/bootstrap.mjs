@@ -62,7 +62,7 @@ function run(node, nodeArgs) {
   for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
   // Ctrl-C reaches every process of the terminal's group: sent on, the child would take it for the second one, which forces.
   process.on('SIGINT', () => {
-    if (!process.stdin.isTTY) child.kill('SIGINT')
+    if (![process.stdin, process.stdout, process.stderr].some((stream) => stream.isTTY)) child.kill('SIGINT')
   })
 }
 

@@ -9,8 +9,11 @@ export interface Account {
 /** Postgres refuses to run as root. Root lends it the account `nobody`; anybody else runs it as themselves. */
 export function postgresAccount(): Account | undefined {
   if (process.getuid?.() !== 0) return undefined
-  return { uid: idOf('-u'), gid: idOf('-g') }
+  nobody ??= { uid: idOf('-u'), gid: idOf('-g') }
+  return nobody
 }
+
+let nobody: Account | undefined
 
 function idOf(flag: '-u' | '-g'): number {
   return Number(execFileSync('id', [flag, 'nobody'], { encoding: 'utf8' }))

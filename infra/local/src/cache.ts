@@ -1,5 +1,5 @@
-import { mkdir, rename, rm, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { chmod, mkdir, mkdtemp, rename, rm, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { localFolder } from './local-folder.ts'
 import { warden } from './warden.ts'
 
@@ -18,8 +18,10 @@ export async function cached(name: string, fill: (folder: string) => Promise<voi
 }
 
 async function fillFolder(folder: string, fill: (folder: string) => Promise<void>): Promise<string> {
-  const unfinished = `${folder}.${process.pid}.unfinished`
-  await mkdir(unfinished, { recursive: true })
+  await mkdir(dirname(folder), { recursive: true })
+  const unfinished = await mkdtemp(`${folder}.unfinished-`)
+  // mkdtemp closes it to all others, and Postgres may run as another user.
+  await chmod(unfinished, 0o755)
   warden.addFolder(unfinished)
   try {
     await fill(unfinished)

@@ -8,16 +8,16 @@ const OLDEST_JAVA = 17
 /** The Java that Kafka will run on: that of JAVA_HOME, else the one on the PATH. */
 export async function findJava(env: NodeJS.ProcessEnv = process.env): Promise<string> {
   const java = env.JAVA_HOME ? join(env.JAVA_HOME, 'bin/java') : 'java'
-  const version = await versionOf(java, env)
-  if (version >= OLDEST_JAVA) return java
-  throw missing(`the one found (${java}) is version ${version}`)
+  const major = await majorVersion(java, env)
+  if (major >= OLDEST_JAVA) return java
+  throw missing(`the one found (${java}) is version ${major}`)
 }
 
-/** It prints `openjdk version "17.0.15"`, and to stderr. */
-async function versionOf(java: string, env: NodeJS.ProcessEnv): Promise<number> {
+/** It prints `openjdk version "17.0.15"` and more, to stderr. */
+async function majorVersion(java: string, env: NodeJS.ProcessEnv): Promise<number> {
   try {
-    const { stderr, stdout } = await promisify(execFile)(java, ['-version'], { env })
-    return Number(/version "(\d+)/.exec(`${stderr}${stdout}`)?.[1] ?? 0)
+    const { stderr } = await promisify(execFile)(java, ['-version'], { env })
+    return Number(/version "(\d+)/.exec(stderr)?.[1] ?? 0)
   } catch (cause) {
     throw missing('none was found', cause)
   }

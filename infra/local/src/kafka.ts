@@ -88,15 +88,12 @@ export class KafkaServer implements AsyncDisposable {
   /** Starts it again, on the same folder and port. */
   async start(signal?: AbortSignal): Promise<void> {
     if (this.isRunning) throw new LocalServerError('WRONG_STATE', 'kafka runs already')
-    const { java, jars, heapMb } = this.#place
+    const { java, jars } = this.#place
     const properties = await this.#prepare()
-    const log4j = `-Dlog4j2.configurationFile=${join(KAFKA_FOLDER, 'log4j2.xml')}`
-    // A short life on few cores: the collector and the compiler that start fastest.
-    const jvm = [`-Xmx${heapMb}m`, '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Djava.awt.headless=true', log4j]
     this.#child = await Child.start({
       name: 'kafka',
       command: java,
-      args: [...jvm, '-cp', join(jars, '*'), 'kafka.Kafka', properties],
+      args: [...this.#javaOptions(), '-cp', join(jars, '*'), 'kafka.Kafka', properties],
       logFile: join(this.dir, 'kafka.log'),
       // A client that is refused costs more than a connection that is.
       ready: async () => (await isOpen(this.port)) && brokersAnswer(this.brokers),
@@ -133,6 +130,12 @@ export class KafkaServer implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop()
     await this.#place.folder[Symbol.asyncDispose]()
+  }
+
+  #javaOptions(): string[] {
+    const log4j = `-Dlog4j2.configurationFile=${join(KAFKA_FOLDER, 'log4j2.xml')}`
+    // For a short life on few cores: the collector and the compiler that start fastest.
+    return [`-Xmx${this.#place.heapMb}m`, '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', log4j]
   }
 
   async #prepare(): Promise<string> {

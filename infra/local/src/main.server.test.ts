@@ -19,7 +19,7 @@ function startMain(env: NodeJS.ProcessEnv) {
 
 async function foldersOf(main: ChildProcess): Promise<string[]> {
   const runs = await readdir(join(await localFolder(), 'run'))
-  return runs.filter((name) => name.startsWith(`${main.pid}-`))
+  return runs.filter((name) => name.startsWith(`${main.pid}.`))
 }
 
 test('the environment is printed, and a signal ends it in good order', async () => {

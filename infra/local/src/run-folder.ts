@@ -1,9 +1,13 @@
 import { chmod, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { endLeftover } from './leftover.ts'
 import { localFolder } from './local-folder.ts'
 import { isAlive } from './process-table.ts'
 import { warden } from './warden.ts'
+
+/** Pids say nothing of a container that shares this checkout, or of the machine around it. */
+const OF_THIS_HOST = `.${hostname()}-`
 
 /** The data of one run: a fresh folder that goes away with the run, whichever way the run ends. */
 export class RunFolder implements AsyncDisposable {
@@ -17,7 +21,7 @@ export class RunFolder implements AsyncDisposable {
     const runs = join(root ?? (await localFolder()), 'run')
     await mkdir(runs, { recursive: true })
     await sweep(runs)
-    const path = await mkdtemp(join(runs, `${process.pid}-`))
+    const path = await mkdtemp(join(runs, `${process.pid}${OF_THIS_HOST}`))
     warden.addFolder(path)
     // mkdtemp closes it to all others, and Postgres may run as another user.
     await chmod(path, 0o755)
@@ -53,8 +57,7 @@ export async function openServerFolder(given: string | undefined): Promise<Serve
 /** Clears away the runs whose owner and warden are both gone, as after a power cut. */
 async function sweep(runs: string): Promise<void> {
   for (const name of await readdir(runs)) {
-    const owner = Number.parseInt(name, 10)
-    if (isAlive(owner)) continue
+    if (!name.includes(OF_THIS_HOST) || isAlive(Number.parseInt(name, 10))) continue
     const run = join(runs, name)
     for (const pidFile of await pidFilesBelow(run)) await endLeftover(pidFile, run)
     await rm(run, { recursive: true, force: true, maxRetries: 5 })
