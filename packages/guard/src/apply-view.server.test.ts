@@ -242,7 +242,7 @@ describe('I4: a gap', () => {
     await ctx.apply({ epochStart: position(2, 50n) })
     await ctx.guard.declareGap(9n, 'offset gone', ctx.offset)
     await ctx.apply({ from: 9n, ...watermark(at(500)) })
-    expect(await ctx.view()).toMatchObject({ gap: 'offset gone', watermark: ORIGIN })
+    expect(await ctx.view()).toMatchObject({ gap: 'offset gone', watermark: at(100) })
     await ctx.apply(watermark(position(2, 60n)))
     expect((await ctx.view()).gap).toBeUndefined()
   })

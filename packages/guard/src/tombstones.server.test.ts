@@ -150,9 +150,10 @@ describe('I2: a generation that was evicted', () => {
     expect(await requiredOf(ctx, 'another')).toBe(after(NEWEST))
   })
 
-  test('does not matter after all were dropped with the view and the gap is closed', async () => {
+  test('does not matter once the view is gone too and the gap that follows is closed', async () => {
     await using ctx = await evicted(0)
-    await ctx.guard.declareGap(50n, 'offset gone', ctx.offset)
+    await ctx.redis.del(ctx.keys.view)
+    await ctx.guard.declareGap(50n, 'view missing', null)
     expect(await sizes(ctx)).toEqual([0, 0, 0, 0])
     await ctx.apply({ from: 50n, watermark: { position: at(2_000), beatMs: 2_000 } })
     expect((await ctx.view()).horizon).toBe(at(2_000))

@@ -1,5 +1,6 @@
--- declare_gap: a view that trusts nothing, from which the partition starts again (protocol 4; I3, I4).
--- Nothing is fresh and no lease is granted until the first watermark record from the given offset on.
+-- declare_gap: the partition starts again at another offset, and trusts nothing meanwhile (protocol 4; I3, I4, I6).
+-- Nothing is fresh and no lease is granted until the first watermark record from the given offset on. What a view
+-- that is there knows was applied in this Redis and stays true; a view that is gone begins with nothing.
 --
 --   KEYS[1..5]  view and generations
 --   ARGV[1]     the offset to go on at, 16 hexadecimal digits
@@ -16,20 +17,21 @@ local expected = ''
 if view then expected = view.offset end
 if expected ~= ARGV[3] then return { 'CHANGED' } end
 
-redis.call('UNLINK', KEYS[2], KEYS[3], KEYS[4], KEYS[5])
-local epoch = string.rep('0', 8)
-if view then epoch = view.epoch end
-save_view({
-  format = 1,
-  epoch = epoch,
-  watermark = ORIGIN,
-  newest = ORIGIN,
-  horizon = ORIGIN,
-  floors = {},
-  offset = ARGV[1],
-  beat = 0,
-  current = 0,
-  generations = {},
-  gap = ARGV[2],
-})
+if not view then
+  redis.call('UNLINK', KEYS[2], KEYS[3], KEYS[4], KEYS[5])
+  view = {
+    format = 1,
+    epoch = string.rep('0', 8),
+    watermark = ORIGIN,
+    newest = ORIGIN,
+    horizon = ORIGIN,
+    floors = {},
+    beat = 0,
+    current = 0,
+    generations = {},
+  }
+end
+view.offset = ARGV[1]
+view.gap = ARGV[2]
+save_view(view)
 return { 'DECLARED' }

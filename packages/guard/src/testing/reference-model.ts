@@ -187,22 +187,11 @@ export class ReferenceModel {
     this.#dropIfEmpty(key)
   }
 
-  /** 4, "Kafka": a view that trusts nothing, where the caller's picture of it still holds. */
+  /** 4, "Kafka": what the view knows stays true (I6), but nothing is trusted until the next watermark. */
   declareGap(next: bigint, cause: string, expected: bigint | null): boolean {
     if ((this.view?.offset ?? null) !== expected) return false
-    this.tombstones.clear()
-    this.view = {
-      epoch: this.view?.epoch ?? 0,
-      watermark: 0n,
-      newest: 0n,
-      horizon: 0n,
-      floors: new Map(),
-      offset: next,
-      beat: 0,
-      current: 0,
-      generations: new Map(),
-      gap: cause,
-    }
+    if (!this.view) this.tombstones.clear()
+    this.view = { ...(this.view ?? nothingKnown()), offset: next, gap: cause }
     return true
   }
 
@@ -235,4 +224,17 @@ function raiseFloor(view: ModelView, keyspace: string, point: Point): void {
 function pointsOf(batch: Batch): Point[] {
   const watermark = batch.watermark ? [batch.watermark.position] : []
   return [...watermark, ...batch.floors.map((f) => f.position), ...batch.events.map((e) => e.version)].map(pointOf)
+}
+
+function nothingKnown(): Omit<ModelView, 'offset' | 'gap'> {
+  return {
+    epoch: 0,
+    watermark: 0n,
+    newest: 0n,
+    horizon: 0n,
+    floors: new Map(),
+    beat: 0,
+    current: 0,
+    generations: new Map(),
+  }
 }

@@ -54,7 +54,7 @@ export class Twins {
     this.#before = after
   }
 
-  /** @returns whether the view may go back: it was lost, or began anew */
+  /** @returns whether the view may go back: it was lost */
   async #do(operation: Operation): Promise<boolean> {
     switch (operation.kind) {
       case 'apply':
@@ -73,7 +73,8 @@ export class Twins {
         return false
       }
       case 'declareGap':
-        return await this.#declareGap(operation)
+        await this.#declareGap(operation)
+        return false
       default:
         return await this.#suffer(operation)
     }
@@ -187,7 +188,7 @@ export class Twins {
     return (which === 'held' ? held : which === 'earlier' ? earlier : undefined) ?? FOREIGN
   }
 
-  async #declareGap(operation: Operation & { kind: 'declareGap' }): Promise<boolean> {
+  async #declareGap(operation: Operation & { kind: 'declareGap' }): Promise<void> {
     const offset = this.#model.view?.offset ?? null
     const another = offset === null ? 5n : offset + 1n
     const expected = operation.expected === 'what is there' ? offset : operation.expected === 'another' ? another : null
@@ -195,8 +196,7 @@ export class Twins {
     const declared = await this.#ctx.guard.declareGap(next, `gap ${next}`, expected)
     expect(declared).toBe(this.#model.declareGap(next, `gap ${next}`, expected))
     this.#tally(`declareGap ${declared}`)
-    if (declared) this.#newestApplied.clear()
-    return declared
+    if (declared && offset === null) this.#newestApplied.clear()
   }
 
   /** What befalls a partition without any command: evictions, the loss of all, and time. */
