@@ -14,4 +14,4 @@ export {
 } from './guard.ts'
 export { GENERATIONS, type PartitionKeys, partitionKeys } from './keys.ts'
 export type { RedisClient } from './script.ts'
-export { decodeOffset, decodeView, floorOf, type View } from './view.ts'
+export { decodeView, floorOf, offsetOf, type View } from './view.ts'

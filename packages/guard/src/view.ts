@@ -88,3 +88,8 @@ export function encodeOffset(offset: bigint): string {
 export function decodeOffset(text: string): bigint {
   return BigInt(`0x${text}`)
 }
+
+/** The next Kafka offset that the view expects. */
+export function offsetOf(view: View): bigint {
+  return decodeOffset(view.offset)
+}

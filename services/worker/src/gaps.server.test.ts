@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals'
+import { offsetOf } from '@tidemark/guard'
 import { waitUntil } from '@tidemark/local'
 import { pino } from 'pino'
-import { storedOffset } from './log-range.ts'
 import { at, record } from './testing/record-words.ts'
 import { RegionContext } from './testing/region-context.ts'
 
@@ -12,7 +12,7 @@ test('a first start opens a gap at the end of the log, and the first watermark f
 
   const untrusted = await ctx.untilView('there is a view', () => true)
   expect(untrusted).toMatchObject({ gap: 'view-missing', watermark: at(0, 0) })
-  expect(storedOffset(untrusted)).toBe(3n)
+  expect(offsetOf(untrusted)).toBe(3n)
   expect(await ctx.fill('product:1', 'product', at(500))).toEqual({ code: 'lease-lost' })
 
   const offset = await ctx.publish(0, record.watermark(130))
@@ -81,7 +81,7 @@ test('I4: a record that cannot be read is a gap, told with its place, and the pa
   const poison = await ctx.publishRaw(0, { key: null, value: Buffer.from('not ours') })
   const gap = await ctx.untilView('the gap is there', (view) => view.gap !== undefined)
   expect(gap.gap).toBe('record-malformed')
-  expect(storedOffset(gap)).toBe(poison + 1n)
+  expect(offsetOf(gap)).toBe(poison + 1n)
   expect((await ctx.guard().look('product:1')).cell).toBeNull()
 
   const offset = await ctx.publish(0, record.watermark(130))
@@ -103,7 +103,7 @@ test('I4: offsets that retention removed while no worker was there are a gap, no
   ctx.start()
   const gap = await ctx.untilView('the hole is noticed', (view) => view.gap !== undefined)
   expect(gap.gap).toBe('offset-gone')
-  expect(storedOffset(gap)).toBe(kept + 1n)
+  expect(offsetOf(gap)).toBe(kept + 1n)
 
   await ctx.publish(0, record.watermark(130))
   expect(await ctx.untilView('it is trusted again', (view) => view.gap === undefined)).toMatchObject({
@@ -141,7 +141,7 @@ test('I4: a topic that was made anew and is shorter than what was applied is a g
   await ctx.remakeTopic()
 
   ctx.start()
-  await ctx.untilView('the loss is noticed', (view) => view.gap === 'offset-gone' && storedOffset(view) === 0n)
+  await ctx.untilView('the loss is noticed', (view) => view.gap === 'offset-gone' && offsetOf(view) === 0n)
   await ctx.publish(0, record.watermark(130))
   await ctx.untilView('it is trusted again', (view) => view.gap === undefined)
 })

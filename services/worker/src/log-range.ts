@@ -1,5 +1,3 @@
-import type { View } from '@tidemark/guard'
-
 /** What Kafka still has of a partition. */
 export interface LogRange {
   /** The first offset that is still there. */
@@ -12,11 +10,6 @@ export interface LogRange {
 export type Resumption =
   | { readonly kind: 'continue'; readonly at: bigint }
   | { readonly kind: 'gap'; readonly cause: 'view-missing' | 'offset-gone'; readonly why: string }
-
-/** The next offset to apply, as the view stores it. */
-export function storedOffset(view: View): bigint {
-  return BigInt(`0x${view.offset}`)
-}
 
 /**
  * Compares what Redis has applied with what Kafka still has. Kafka itself would say nothing: a consumer that asks for

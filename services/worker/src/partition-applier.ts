@@ -1,8 +1,8 @@
-import type { ApplyResult, Guard, TombstoneLimits, View } from '@tidemark/guard'
+import { type ApplyResult, type Guard, offsetOf, type TombstoneLimits, type View } from '@tidemark/guard'
 import { isTidemarkError, TidemarkError } from '@tidemark/protocol'
 import type { Logger } from '@tidemark/service'
 import { type BatchTerms, type Break, type FetchedRecord, type PlannedBatch, planBatches } from './batch.ts'
-import { type LogRange, resumption, storedOffset } from './log-range.ts'
+import { type LogRange, resumption } from './log-range.ts'
 import { type Patience, persistently } from './redis.ts'
 
 export type GapCause = 'view-missing' | 'offset-gone' | 'record-malformed' | 'epoch-unannounced'
@@ -169,7 +169,7 @@ export class PartitionApplier {
   /** Null when there is no view, or none that can be read, which is as good as none. */
   async #storedOffset(patience: Patience): Promise<bigint | null> {
     const view = await persistently('give its view', () => this.#in.guard.view().catch(nullIfUnreadable), patience)
-    return view && storedOffset(view)
+    return view && offsetOf(view)
   }
 
   #goTo(offset: bigint): bigint {

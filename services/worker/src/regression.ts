@@ -1,6 +1,5 @@
-import type { Sight, View } from '@tidemark/guard'
+import { offsetOf, type Sight, type View } from '@tidemark/guard'
 import { covers, type Version } from '@tidemark/protocol'
-import { storedOffset } from './log-range.ts'
 
 /** What this worker has just had applied. */
 export interface Applied {
@@ -21,7 +20,7 @@ export interface Applied {
  * @param before the view at the last look, null when the chain since then is broken
  */
 export function regression(before: View | null, { view, cell }: Sight, applied: Applied): string | null {
-  if (view === null || view.gap !== undefined || storedOffset(view) !== applied.next) return null
+  if (view === null || view.gap !== undefined || offsetOf(view) !== applied.next) return null
   if (cell?.state === 'live' && !covers(cell.label.low, applied.version)) {
     return 'a live value does not cover an invalidation that was applied'
   }
