@@ -16,7 +16,7 @@ interface OwnWrite {
   readonly tookMs: number
 }
 
-/** Chapter 3: who writes in one region and reads in the other is shown what he wrote. */
+/** Chapter 3: who writes in one region and reads in the other is shown what was written. */
 export async function writersReadTheirOwnWrites(stage: Stage): Promise<void> {
   const { tell, claims } = stage
   tell.chapter(3, `Write in ${HOME}, read in ${AWAY}`)
@@ -33,7 +33,7 @@ export async function writersReadTheirOwnWrites(stage: Stage): Promise<void> {
   const missed = (of: 'tidemark' | 'naive') => writes.filter((write) => write[of] !== write.written).length
   const slowestMs = Math.max(...writes.map((write) => write.tookMs))
   claims.claim(
-    'Tidemark: every customer sees his own write',
+    'Tidemark: all customers see their own writes',
     writes.length === WRITES && missed('tidemark') === 0,
     `${missed('tidemark')} of ${writes.length} missed; slowest read ${milliseconds(slowestMs)}`,
   )
