@@ -1,6 +1,5 @@
-import type { ApplyResult, Batch, Outcome, Sight, View } from '@tidemark/guard'
+import { type ApplyResult, type Batch, type Outcome, offsetOf, type Sight, type View } from '@tidemark/guard'
 import { after, epochOf, maxPosition, ORIGIN, type Position, type Version } from '@tidemark/protocol'
-import { storedOffset } from '../log-range.ts'
 
 interface ModelCell {
   readonly state: 'live' | 'stale'
@@ -39,7 +38,7 @@ export class GuardModel {
   }
 
   async declareGap(next: bigint, cause: string, expected: bigint | null): Promise<boolean> {
-    if ((this.#view && storedOffset(this.#view)) !== expected) return false
+    if ((this.#view && offsetOf(this.#view)) !== expected) return false
     this.tombstones.clear()
     this.#view = { ...emptyView(next), epoch: this.#view?.epoch ?? hex(0, 8), gap: cause }
     return true
@@ -55,7 +54,7 @@ export class GuardModel {
   async apply(batch: Batch): Promise<ApplyResult> {
     const view = this.#view
     if (view === null) return { code: 'view-missing' }
-    if (batch.from !== storedOffset(view)) return { code: 'seek', offset: storedOffset(view) }
+    if (batch.from !== offsetOf(view)) return { code: 'seek', offset: offsetOf(view) }
     const epoch = Math.max(Number.parseInt(view.epoch, 16), batch.epochStart ? epochOf(batch.epochStart) : 0)
     if (view.gap === undefined && mentioned(batch).some((p) => epochOf(p) > epoch)) return { code: 'epoch-unannounced' }
     const draft = { ...view, epoch: hex(epoch, 8), offset: hex(batch.next, 16), floors: { ...view.floors } }

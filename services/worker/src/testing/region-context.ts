@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { type FillResult, Guard, partitionKeys, type View } from '@tidemark/guard'
+import { type FillResult, Guard, offsetOf, partitionKeys, type View } from '@tidemark/guard'
 import { type KafkaServer, localServers, RedisServer, waitUntil } from '@tidemark/local'
 import {
   defineSource,
@@ -14,7 +14,6 @@ import { type Logger, serviceLog } from '@tidemark/service'
 import type { Health } from '@tidemark/telemetry'
 import { Redis } from 'ioredis'
 import { type Admin, Kafka, logLevel, type Producer } from 'kafkajs'
-import { storedOffset } from '../log-range.ts'
 import { runWorker, type WorkerTuning } from '../worker.ts'
 import { WatermarkStream } from './watermark-stream.ts'
 
@@ -157,7 +156,7 @@ export class RegionContext implements AsyncDisposable {
   }
 
   async untilOffset(next: bigint, partition = 0): Promise<View> {
-    return this.untilView(`offset ${next} is applied`, (view) => storedOffset(view) >= next, partition)
+    return this.untilView(`offset ${next} is applied`, (view) => offsetOf(view) >= next, partition)
   }
 
   /** Waits for the first gap of a fresh region and closes it at the watermark. */
