@@ -77,6 +77,34 @@ test('a hit carries the system’s identifier into the token', async () => {
   expect(Buffer.from(session.token(), 'base64url').readBigUInt64BE(6).toString()).toBe(system)
 })
 
+test('what a session was handed may be as new as the label’s end: by a replica, by the primary, from Redis', async () => {
+  await using shop = await ShopContext.open()
+  await shop.trust()
+  const near = (await shop.open()).cache('product', { load })
+  const far = (await shop.open({ replicas: [] })).cache('product', { load })
+  for (const [cache, id, from] of [
+    [near, 1, 'eu-1'],
+    [near, 1, 'redis'],
+    [far, 2, 'primary'],
+  ] as const) {
+    const session = (await shop.open()).session()
+    const reading = await cache.read({ id }, { session })
+    expect([reading.from, (await session.demand())?.seen]).toEqual([from, reading.label!.high])
+  }
+})
+
+test('what a session was handed by a server not announced yet, or without a label, it will not read behind', async () => {
+  await using shop = await ShopContext.open({ whenUnprovable: 'serve-stale' })
+  const product = (await shop.open({ replicas: [] })).cache('product', { load })
+  const session = (await shop.open()).session()
+  const before = await shop.here()
+  expect(await product.read({ id: 1 }, { session })).toMatchObject({ freshness: 'fresh', label: null })
+  expect((await session.demand())!.seen >= before).toBe(true)
+  await shop.primary.query('update tidemark.epoch set timeline = timeline + 1')
+  expect(await product.read({ id: 1 }, { session })).toMatchObject({ freshness: 'stale', doubt: 'unannounced' })
+  expect((await session.demand())!.seen.slice(0, 8)).toBe('00000002')
+})
+
 test('what a session was handed as stale is not followed by something older (monotonic reads)', async () => {
   await using shop = await ShopContext.open({ whenUnprovable: 'serve-stale', retainStaleMs: 60_000 })
   await shop.trust()
