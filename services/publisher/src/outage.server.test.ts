@@ -193,6 +193,8 @@ test('a network that swallows everything is noticed on both connections, and the
   await using proxy = await openProxy(postgres.port)
   const url = new URL(ctx.url)
   url.port = String(proxy.port)
+  // The server would never give up its half by itself.
+  url.searchParams.set('options', '-c wal_sender_timeout=0')
   ctx.start(source, { ...QUICK, postgresUrl: url.href, silenceMs: 1_000, pulseDeadlineMs: 1_000 })
   await ctx.follow(source)
   await ctx.until('the epoch is announced', (records) => records.some((r) => r.kind === 'epoch'))
