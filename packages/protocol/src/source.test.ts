@@ -105,6 +105,11 @@ test.each<[string, unknown, string | RegExp]>([
     /^keyspaces\.product\.tables: .*expected record/,
   ],
   [
+    'columns that are no object',
+    withProduct({ tables: { 'public.products': 'id' } }),
+    /^keyspaces\.product\.tables\.public\.products: .*expected record/,
+  ],
+  [
     'a table without its schema',
     withProduct({ tables: { products: { id: 'id' } } }),
     'keyspaces.product.tables.products: must be schema.table, spelt as in the catalog',
