@@ -15,7 +15,7 @@ export function neededColumns(source: Source, table: string): string[] {
 }
 
 /** What is wrong with the publication: `missing`, or the mistakes by which changes would be lost, each with its remedy. */
-export async function inspectPublication(client: Client, source: Source): Promise<'missing' | readonly string[]> {
+async function inspectPublication(client: Client, source: Source): Promise<'missing' | readonly string[]> {
   const { rows } = await client.query<{ publishes_all: boolean }>(
     `select pubinsert and pubupdate and pubdelete and pubtruncate as publishes_all
        from pg_publication where pubname = $1`,
