@@ -1,37 +1,36 @@
-import { waitUntil } from '@tidemark/local'
 import { LAMP } from './chapter-warm.ts'
 import { sumOf } from './metrics-page.ts'
 import { dollars, milliseconds } from './narrator.ts'
 import type { Region } from './region.ts'
-import { FIRST_PRICE_CENTS, priceIn, replicaHasCaughtUp, setPriceIn } from './shop-database.ts'
+import { lagBehind } from './replica-delay.ts'
+import { FIRST_PRICE_CENTS, priceIn, setPriceIn } from './shop-database.ts'
 import { AWAY, HOME, type Stage } from './stage.ts'
 
 const NEW_PRICE_CENTS = 2_499
 /** Another product, which changes a little later. */
 const OTHER = 2
 const INVALIDATION_TIMEOUT_MS = 10_000
-const CATCH_UP_TIMEOUT_MS = 30_000
+const DELAY_MS = 30_000
 
 /** Chapter 2: the replica falls behind, the price changes, and one of the two shops puts the old one back. */
 export async function replicaIsHeldBack(stage: Stage): Promise<void> {
   stage.tell.chapter(2, `${AWAY}’s replica falls behind, and the price changes`)
-  await stage.replicaServer.pauseReplay()
-  const heldMs = performance.now()
-  stage.tell.say(`The replica receives the log and replays none of it (pg_wal_replay_pause).`)
+  await lagBehind(stage, DELAY_MS)
+  stage.tell.say(`The replica is held ${DELAY_MS / 1_000} s behind (recovery_min_apply_delay).`)
   try {
     await priceChanges(stage)
     await naiveShopPutsItBack(stage)
     await tidemarkRefusesTheReplica(stage)
     await theSameReplicaWillDo(stage)
   } finally {
-    await stage.replicaServer.resumeReplay()
+    await lagBehind(stage, 0)
   }
-  await catchUp(stage, heldMs)
+  stage.tell.say('The delay is taken away, so that nobody need wait for it, and the replica has caught up.')
   await afterwards(stage)
 }
 
 /** One UPDATE for both shops. The naive one deletes its keys; Tidemark is not told, it reads the log. */
-async function priceChanges({ primary, home, away, claims, tell, signal }: Stage): Promise<void> {
+async function priceChanges({ primary, replica, home, away, claims, tell, signal }: Stage): Promise<void> {
   tell.say(`${HOME} sets the price to ${dollars(NEW_PRICE_CENTS)}: one UPDATE for both shops.`)
   await setPriceIn(primary, LAMP, NEW_PRICE_CENTS)
   const committedMs = performance.now()
@@ -41,6 +40,8 @@ async function priceChanges({ primary, home, away, claims, tell, signal }: Stage
     home.naive.forget(LAMP),
     away.naive.forget(LAMP),
   ])
+  const replicaCents = await priceIn(replica, LAMP)
+  claims.claim('the replica shows the old price', replicaCents === FIRST_PRICE_CENTS, dollars(replicaCents))
   const naiveCaches = await Promise.all([home.naive.isCached(LAMP), away.naive.isCached(LAMP)])
   claims.claim('naive: the key is deleted in both regions', !naiveCaches.includes(true), 'neither Redis holds it')
   claims.claim(
@@ -102,12 +103,6 @@ async function theSameReplicaWillDo({ away, claims, primary, signal }: Stage): P
   )
   await setPriceIn(primary, OTHER, NEW_PRICE_CENTS)
   await untilWithdrawn(away, OTHER, performance.now(), signal)
-}
-
-async function catchUp({ primary, replica, tell, signal }: Stage, heldMs: number): Promise<void> {
-  const wait = { timeoutMs: CATCH_UP_TIMEOUT_MS, signal }
-  await waitUntil('the replica catches up', () => replicaHasCaughtUp(primary, replica), wait)
-  tell.say(`The replica is let go and has caught up; it was held back for ${milliseconds(performance.now() - heldMs)}.`)
 }
 
 async function afterwards({ away, replica, claims }: Stage): Promise<void> {

@@ -1,13 +1,11 @@
-import { waitUntil } from '@tidemark/local'
 import { dollars, milliseconds } from './narrator.ts'
-import { FIRST_PRICE_CENTS, replicaHasCaughtUp } from './shop-database.ts'
+import { lagBehind } from './replica-delay.ts'
+import { FIRST_PRICE_CENTS } from './shop-database.ts'
 import { AWAY, HOME, type Stage } from './stage.ts'
 
 const WRITES = 50
 const FIRST_PRODUCT = 100
 const APPLY_DELAY_MS = 300
-const SETTING_TIMEOUT_MS = 10_000
-const CATCH_UP_TIMEOUT_MS = 30_000
 
 interface OwnWrite {
   readonly written: number
@@ -55,19 +53,4 @@ async function writeAndRead({ home, away }: Stage, id: number, cents: number): P
   const tookMs = performance.now() - askedMs
   const naive = await away.naive.read(id)
   return { written: cents, tidemark: tidemark.value.priceCents, naive: naive.priceCents, tookMs }
-}
-
-/** Returns once the replica has taken the setting; without a delay, once it has caught up too. */
-async function lagBehind({ replicaServer, primary, replica, signal }: Stage, delayMs: number): Promise<void> {
-  await replicaServer.setApplyDelay(delayMs)
-  const isSet = async () => {
-    const rows = await replicaServer.query<{ ms: number }>(
-      `select setting::int as ms from pg_settings where name = 'recovery_min_apply_delay'`,
-    )
-    return rows[0]?.ms === delayMs
-  }
-  await waitUntil('the replica takes its delay', isSet, { timeoutMs: SETTING_TIMEOUT_MS, signal })
-  if (delayMs > 0) return
-  const wait = { timeoutMs: CATCH_UP_TIMEOUT_MS, signal }
-  await waitUntil('the replica catches up', () => replicaHasCaughtUp(primary, replica), wait)
 }
