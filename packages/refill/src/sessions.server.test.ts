@@ -127,6 +127,36 @@ test('a read that threw does not move the session: it was handed nothing', async
   expect((await session.demand())!.seen).toBe(FAR)
 })
 
+test('a hit that is a beat behind the session is waited for, not loaded anew', async () => {
+  await using shop = await ShopContext.open()
+  await shop.trust()
+  using events = new RefillEvents()
+  const tidemark = await shop.open({ timings: { watermarkWaitMs: 30_000 } })
+  const product = tidemark.cache('product', { load })
+  await product.get({ id: 1 })
+  const session = tidemark.session()
+  session.saw(FAR, null)
+  const reading = product.read({ id: 1 }, { session })
+  for (let looks = 0; looks < 20; looks++) await shop.redis.ping()
+  await shop.beat(FAR)
+  expect(await reading).toMatchObject({ from: 'redis', freshness: 'fresh', position: FAR })
+  expect(events.named('refill')).toHaveLength(1)
+})
+
+test('while another loads, a retained value is served at once, but not to a session that asks for more', async () => {
+  await using shop = await ShopContext.open({ whenUnprovable: 'serve-stale', retainStaleMs: 60_000 })
+  await shop.trust()
+  const tidemark = await shop.open({ timings: { leaseWaitMs: 50 } })
+  const product = tidemark.cache('product', { load })
+  const session = tidemark.session()
+  await session.write(setPrice)
+  await product.get({ id: 1 })
+  await shop.invalidate(1, version(1, lsnOf(await shop.here()) - 1n))
+  await shop.guard().lease(shop.key(1), 'product', '0'.repeat(16), 60_000, null)
+  expect(await product.read({ id: 1 })).toMatchObject({ from: 'redis', freshness: 'stale', doubt: 'retained' })
+  expect(await product.read({ id: 1 }, { session })).toMatchObject({ from: 'primary', value: { cents: 2499 } })
+})
+
 test('what cannot be cached is not loaded over and over while a session waits for the watermark', async () => {
   await using shop = await ShopContext.open({ negativeTtlMs: 0 })
   await shop.trust()
