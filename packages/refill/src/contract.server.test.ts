@@ -169,6 +169,18 @@ test('I7 where nothing can be shown and the contract allows it, what was loaded 
   })
 })
 
+test('I7 what was retained is not served where the contract says fail, though nobody can load or another is loading', async () => {
+  await using shop = await ShopContext.open({ whenUnprovable: 'fail', retainStaleMs: 60_000 })
+  await shop.trust()
+  const tidemark = await shop.open({ timings: { leaseWaitMs: 20 } })
+  await tidemark.cache('product', { load }).get({ id: 1 })
+  await shop.invalidate(1, await shop.setPrice(1, 2499))
+  const broken = tidemark.cache('product', { load: (db) => db.query('select 1/0') })
+  await expect(broken.get({ id: 1 })).rejects.toMatchObject({ code: 'LOAD_FAILED' })
+  await shop.guard().lease(shop.key(1), 'product', '0'.repeat(16), 60_000, null)
+  expect(await tidemark.cache('product', { load }).get({ id: 1 })).toMatchObject({ cents: 2499 })
+})
+
 test('I2 a value loaded under a lease that another took over is not stored', async () => {
   await using shop = await ShopContext.open()
   await shop.trust()
