@@ -45,8 +45,9 @@ export const METRICS = {
   tidemark_publisher_floors_total: {
     type: 'counter',
     unit: '{floor}',
-    meaning: 'Floors published: a whole keyspace made stale at once, because of a TRUNCATE, a bulk change or an epoch.',
-    labels: { keyspace: 'keyspace', cause: ['truncate', 'bulk', 'epoch'] },
+    meaning:
+      'Floors published: a whole keyspace made stale at once, because of a TRUNCATE, a bulk change, a new shape of a table or an epoch.',
+    labels: { keyspace: 'keyspace', cause: ['truncate', 'bulk', 'shape', 'epoch'] },
   },
   tidemark_publisher_unknown_messages_total: {
     type: 'counter',
@@ -166,6 +167,18 @@ export const METRICS = {
     unit: '{refill}',
     meaning: 'Refills refused because they would have put a stale value back, by the replica that was behind.',
     labels: { region: 'region', cache_layer: ['redis'], keyspace: 'keyspace', source_replica: 'source' },
+  },
+  cache_source_failed_total: {
+    type: 'counter',
+    unit: '{failure}',
+    meaning: 'Loads that a server could not answer: it is away, not a streaming replica just now, or refused the load.',
+    labels: { ...REGION_KEYSPACE, source: 'source' },
+  },
+  cache_redis_failed_total: {
+    type: 'counter',
+    unit: '{failure}',
+    meaning: 'Commands that the Redis of the region did not answer, or not in time; the read went on without it.',
+    labels: REGION_KEYSPACE,
   },
   cache_lease_wait_total: {
     type: 'counter',

@@ -102,6 +102,8 @@ export function refillMetrics(options: {
   const reads = counter('cache_reads_total', known)
   const refills = counter('cache_refill_total', known)
   const staleRefills = counter('cache_stale_refill_total', known)
+  const sourceFailures = counter('cache_source_failed_total', known)
+  const redisFailures = counter('cache_redis_failed_total', known)
   const leaseWaits = counter('cache_lease_wait_total', known)
   const regressions = counter('cache_version_regression_total', known)
   gauge('db_replica_lag_seconds', () =>
@@ -114,6 +116,9 @@ export function refillMetrics(options: {
     /** @param sourceReplica `primary` or the replica's name */
     staleRefill: (keyspace: string, sourceReplica: string) =>
       staleRefills({ region, cache_layer: 'redis', keyspace, source_replica: sourceReplica }),
+    /** @param source `primary` or the replica's name */
+    sourceFailed: (keyspace: string, source: string) => sourceFailures({ region, keyspace, source }),
+    redisFailed: (keyspace: string) => redisFailures({ region, keyspace }),
     leaseWait: (keyspace: string) => leaseWaits({ region, keyspace }),
     versionRegression: () => regressions({ region }),
   }

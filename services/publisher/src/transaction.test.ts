@@ -112,7 +112,7 @@ test('a template column of another type is a floor for the table’s keyspaces, 
     keys: {},
     floors: ['products', 'stock'],
   })
-  expect(seen).toEqual(['shape of public.product'])
+  expect(seen).toEqual(['shape of public.product', 'shape products', 'shape stock'])
   expect(summary(feed(begin(50n, 7), retyped, insert(1, ['7']), commit(50n, 70n)))).toMatchObject({ floors: [] })
 })
 

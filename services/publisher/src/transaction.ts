@@ -111,7 +111,10 @@ export class TransactionAssembler {
     if (!lacking && (known === undefined || known === plan.shape)) return
     this.#watcher.onShapeChanged(plan)
     // The keys of earlier changes were made in another way, and there may be keys that no later change can name.
-    for (const { keyspace } of plan.keyspaces) this.#opened().addFloor(keyspace)
+    for (const { keyspace } of plan.keyspaces) {
+      this.#opened().addFloor(keyspace)
+      this.#watcher.onFloor(keyspace, 'shape')
+    }
   }
 
   #truncate(oid: number): void {

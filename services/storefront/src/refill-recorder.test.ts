@@ -14,6 +14,8 @@ function tally() {
     read: note('read'),
     refill: note('refill'),
     staleRefill: note('staleRefill'),
+    sourceFailed: note('sourceFailed'),
+    redisFailed: note('redisFailed'),
     leaseWait: note('leaseWait'),
     versionRegression: note('versionRegression'),
   }
@@ -71,7 +73,7 @@ test('a refused replica and a refused fill are both stale refills, by their sour
   ])
 })
 
-test('waits and regressions are counted; what has no counter is not', () => {
+test('waits, regressions and failures are counted', () => {
   expect(
     countedOf(
       { event: 'leaseWait' },
@@ -79,7 +81,7 @@ test('waits and regressions are counted; what has no counter is not', () => {
       { event: 'redisFailed', error: new Error('away') },
       { event: 'sourceFailed', from: 'eu-1', error: new Error('away') },
     ),
-  ).toEqual(['leaseWait product', 'versionRegression'])
+  ).toEqual(['leaseWait product', 'versionRegression', 'redisFailed product', 'sourceFailed product eu-1'])
 })
 
 test('another source’s events, and those after the end, are not counted', () => {

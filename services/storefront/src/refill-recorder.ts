@@ -2,11 +2,8 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { CHANNEL, type RefillEvent } from '@tidemark/refill'
 import type { ReadOutcome, RefillMetrics } from '@tidemark/telemetry'
 
-/** The counters that events go to; the lag of replicas comes from elsewhere. */
-type Counters = Pick<RefillMetrics, 'read' | 'refill' | 'staleRefill' | 'leaseWait' | 'versionRegression'>
-
 /** Counts what the refill package tells on its diagnostics channel, until it is disposed of. */
-export function recordRefills(source: string, counters: Counters): Disposable {
+export function recordRefills(source: string, counters: RefillMetrics): Disposable {
   const onEvent = (message: unknown) => {
     const event = message as RefillEvent
     if (event.source === source) recordEvent(event, counters)
@@ -15,16 +12,33 @@ export function recordRefills(source: string, counters: Counters): Disposable {
   return { [Symbol.dispose]: () => unsubscribe(CHANNEL, onEvent) }
 }
 
-export function recordEvent(event: RefillEvent, counters: Counters): void {
+export function recordEvent(event: RefillEvent, counters: RefillMetrics): void {
   const { keyspace } = event
-  if (event.event === 'read') counters.read(keyspace, outcomeOf(event))
-  else if (event.event === 'readFailed') counters.read(keyspace, event.code === 'UNPROVABLE' ? 'unprovable' : 'failed')
-  else if (event.event === 'replicaLagging') counters.staleRefill(keyspace, event.replica)
-  else if (event.event === 'leaseWait') counters.leaseWait(keyspace)
-  else if (event.event === 'versionRegression') counters.versionRegression()
-  else if (event.event === 'refill') {
-    counters.refill(keyspace, event.from)
-    if (event.outcome === 'stale' || event.outcome === 'older') counters.staleRefill(keyspace, event.from)
+  switch (event.event) {
+    case 'read':
+      counters.read(keyspace, outcomeOf(event))
+      return
+    case 'readFailed':
+      counters.read(keyspace, event.code === 'UNPROVABLE' ? 'unprovable' : 'failed')
+      return
+    case 'replicaLagging':
+      counters.staleRefill(keyspace, event.replica)
+      return
+    case 'sourceFailed':
+      counters.sourceFailed(keyspace, event.from)
+      return
+    case 'redisFailed':
+      counters.redisFailed(keyspace)
+      return
+    case 'leaseWait':
+      counters.leaseWait(keyspace)
+      return
+    case 'versionRegression':
+      counters.versionRegression()
+      return
+    case 'refill':
+      counters.refill(keyspace, event.from)
+      if (event.outcome === 'stale' || event.outcome === 'older') counters.staleRefill(keyspace, event.from)
   }
 }
 
