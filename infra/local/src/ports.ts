@@ -13,9 +13,9 @@ const MAX_TRIES = 200
 const handedOut = new Set<number>()
 
 /** A port of 127.0.0.1 on which nothing listens, never the same twice in one process. */
-export async function freePort(): Promise<number> {
+export async function freePort(random: () => number = Math.random): Promise<number> {
   for (let tries = 0; tries < MAX_TRIES; tries += 1) {
-    const port = FIRST_PORT + Math.floor(Math.random() * PORTS)
+    const port = FIRST_PORT + Math.floor(random() * PORTS)
     if (handedOut.has(port)) continue
     if (await isFree(port)) {
       handedOut.add(port)
