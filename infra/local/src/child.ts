@@ -44,7 +44,7 @@ export interface Exit {
  * nor the death of this process can stall it; its end is always observed and, when nobody asked for it, told.
  */
 export class Child implements AsyncDisposable {
-  /** Settles when the process has ended, however it did. */
+  /** Settles when the process has ended, however it did. Waiting for it does not keep this process alive. */
   readonly exited: Promise<Exit>
   readonly pid: number
   readonly #spec: ChildSpec
@@ -57,6 +57,8 @@ export class Child implements AsyncDisposable {
     this.#spec = spec
     this.#process = child
     this.pid = pid
+    // A child that somebody forgot must not hold up the end of this process; the warden ends it then.
+    child.unref()
     this.exited = new Promise((resolve) => {
       child.once('exit', (code, signal) => {
         this.#exit = { code, signal }
@@ -154,6 +156,7 @@ export class Child implements AsyncDisposable {
   }
 
   async #ended(): Promise<Exit> {
+    this.#process.ref()
     const exit = await this.exited
     await rm(pidFileOf(this.#spec), { force: true })
     return exit
