@@ -253,7 +253,7 @@ test.each([
   await ctx.follow(source)
   await ctx.until('the epoch is announced', (records) => epochs(records).length === 1)
   await first.stop()
-  await ctx.sql.query('select pg_drop_replication_slot($1)', [source.slot])
+  await ctx.dropSlot(source)
   await ctx.sql.query("insert into product values (1, 'missed')")
   const missed = parseLsn(await ctx.value<string>('select pg_current_wal_insert_lsn()::text'))
   if (madeAgain) await ctx.sql.query("select pg_create_logical_replication_slot($1, 'pgoutput')", [source.slot])

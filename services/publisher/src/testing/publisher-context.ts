@@ -127,6 +127,13 @@ export class PublisherContext implements AsyncDisposable {
     return rows[0]?.[0] as T
   }
 
+  /** Drops the slot as an operator would, once the server has noticed that nobody streams from it any more. */
+  async dropSlot(source: Source): Promise<void> {
+    const drop =
+      'select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = $1 and not active'
+    await this.untilTrue('the slot is dropped', async () => (await this.sql.query(drop, [source.slot])).rowCount === 1)
+  }
+
   /** Publishers and consumers end first, then the slot goes: a server has few of them. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#resources.disposeAsync()
