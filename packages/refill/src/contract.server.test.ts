@@ -159,6 +159,7 @@ test('I7 where nothing can be shown and the contract allows it, what was loaded 
   await shop.trust()
   await shop.primary.query('update tidemark.epoch set timeline = timeline + 1')
   await shop.replicaCaughtUp()
+  using events = new RefillEvents()
   const product = (await shop.open()).cache('product', { load })
   expect(await product.read({ id: 1 })).toMatchObject({
     value: { cents: 1999 },
@@ -167,6 +168,7 @@ test('I7 where nothing can be shown and the contract allows it, what was loaded 
     position: null,
     from: 'primary',
   })
+  expect(events.named('refill')).toMatchObject([{ outcome: 'unlabelled' }])
 })
 
 test('I7 what was retained is not served where the contract says fail, though nobody can load or another is loading', async () => {
