@@ -14,21 +14,15 @@ import {
 } from './kafka-files.ts'
 import { freePort, isOpen } from './ports.ts'
 import { openServerFolder, type ServerFolder } from './run-folder.ts'
+import type { ServerOptions } from './server-options.ts'
 
 const START_TIMEOUT_MS = 90_000
 const STOP_TIMEOUT_MS = 20_000
 const DEFAULT_HEAP_MB = 384
 
-export interface KafkaOptions {
-  /** Holds data, settings and log. Without one the server has a folder of its own until it is disposed of. */
-  readonly dir?: string
-  readonly port?: number
+export interface KafkaOptions extends ServerOptions {
   readonly settings?: KafkaSettings
   readonly heapMb?: number
-  /** Told when it ends without having been asked to. By default a line on stderr. */
-  readonly onDeath?: ((error: LocalServerError) => void) | undefined
-  readonly onProgress?: (message: string) => void
-  readonly signal?: AbortSignal | undefined
 }
 
 interface Place {
@@ -39,7 +33,7 @@ interface Place {
   readonly settings: KafkaSettings
   readonly java: string
   readonly jars: string
-  readonly onDeath: KafkaOptions['onDeath']
+  readonly onDeath: ServerOptions['onDeath']
 }
 
 /** A Kafka of one broker on this machine. */

@@ -14,7 +14,7 @@ const LEFT_OUT_CONTENT = new Set([
   'pg_stat_tmp',
   'pg_subtrans',
 ])
-const LEFT_OUT_FILE = /^(postmaster\.(pid|opts)|pg_internal\.init|pgsql_tmp.*|postgresql\.auto\.conf\.tmp)$/
+const LEFT_OUT_FILE = /^(postmaster\.(pid|opts)|pg_internal\.init|pgsql_tmp.*|postgresql\.auto\.conf(\.tmp)?)$/
 
 /** Read last: what it says must not be older than any other file of the copy. */
 const CONTROL_FILE = 'pg_control'

@@ -1,11 +1,11 @@
 import { execFile } from 'node:child_process'
-import { chmod, chown, mkdir, stat, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { type Account, canEnter } from './account.ts'
 import { cached } from './cache.ts'
 import { LocalServerError } from './errors.ts'
-import { type PostgresBinaries, postgresBinaries } from './postgres-binaries.ts'
+import { postgresBinaries } from './postgres-binaries.ts'
 
 const run = promisify(execFile)
 
@@ -48,14 +48,22 @@ export class PostgresData {
    * copies share one system identifier.
    */
   async initialise({ ownIdentity = false }: { readonly ownIdentity?: boolean }): Promise<void> {
-    await this.create()
-    const binaries = await postgresBinaries(this.account)
-    if (ownIdentity) return initdb(this, binaries)
+    // Under another name until it is complete: a start that breaks off must not leave half a cluster to the next one.
+    const unfinished = new PostgresData(`${this.path}.unfinished`, this.account)
+    await rm(unfinished.path, { recursive: true, force: true })
+    await unfinished.create()
+    if (ownIdentity) await initdb(unfinished)
+    else await unfinished.#copyTemplate()
+    await rename(unfinished.path, this.path)
+  }
+
+  async #copyTemplate(): Promise<void> {
+    const { version } = await postgresBinaries(this.account)
     const uid = this.account?.uid ?? process.getuid?.()
-    const template = await cached(`postgres-${binaries.version}-uid${uid}`, async (folder) => {
+    const template = await cached(`postgres-${version}-uid${uid}`, async (folder) => {
       const data = new PostgresData(join(folder, 'data'), this.account)
       await data.create()
-      await initdb(data, binaries)
+      await initdb(data)
     })
     await run('cp', ['-R', `${template}/data/.`, this.path], { ...this.account, cwd: '/' })
   }
@@ -72,6 +80,8 @@ export class PostgresData {
 
   /** Makes it a standby that starts from a backup. */
   async markStandby(backupLabel: string): Promise<void> {
+    // What ALTER SYSTEM has set on the primary is the primary's own: promoted, this one must not wait for its standbys.
+    await this.write('postgresql.auto.conf', '')
     await this.write('backup_label', backupLabel)
     await this.write('standby.signal', '')
   }
@@ -83,11 +93,12 @@ export class PostgresData {
   }
 }
 
-async function initdb({ path, account }: PostgresData, binaries: PostgresBinaries): Promise<void> {
+async function initdb({ path, account }: PostgresData): Promise<void> {
+  const { initdb: command, env } = await postgresBinaries(account)
   // Sorting by the builtin provider is the same on every machine. `trust`: whoever can reach the loopback is let in.
   const locale = ['--encoding=UTF8', '--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8']
   const args = ['-D', path, '-U', SUPERUSER, '--auth=trust', '--no-sync', '--no-instructions', ...locale]
-  await run(binaries.initdb, args, { ...account, env: binaries.env, cwd: '/' })
+  await run(command, args, { ...account, env, cwd: '/' })
 }
 
 function quoted(value: string | number | boolean): string {

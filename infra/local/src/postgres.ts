@@ -11,6 +11,7 @@ import { postgresBinaries } from './postgres-binaries.ts'
 import { PostgresData, type PostgresSettings, SUPERUSER } from './postgres-data.ts'
 import { childrenOf, signalIfAlive } from './process-table.ts'
 import { openServerFolder, type ServerFolder } from './run-folder.ts'
+import type { ServerOptions } from './server-options.ts'
 import { waitUntil } from './wait.ts'
 
 const START_TIMEOUT_MS = 60_000
@@ -37,10 +38,7 @@ const DEFAULT_SETTINGS: PostgresSettings = {
 /** Without them a crash of the machine, not of the server, loses data; for throw-away servers that is no loss. */
 const NOT_DURABLE: PostgresSettings = { fsync: false }
 
-export interface PostgresOptions {
-  /** Holds data, settings and log. Without one the server has a folder of its own until it is disposed of. */
-  readonly dir?: string
-  readonly port?: number
+export interface PostgresOptions extends ServerOptions {
   readonly settings?: PostgresSettings
   /** synchronous_standby_names, as Postgres spells it: `FIRST 1 ("eu-west")`. */
   readonly syncStandbyNames?: string
@@ -48,22 +46,12 @@ export interface PostgresOptions {
   readonly durable?: boolean
   /** True gives it a system identifier of its own. Otherwise it has that of the template, as all others do. */
   readonly ownIdentity?: boolean
-  /** Told when it ends without having been asked to. By default a line on stderr. */
-  readonly onDeath?: ((error: LocalServerError) => void) | undefined
-  readonly onProgress?: (message: string) => void
-  readonly signal?: AbortSignal | undefined
 }
 
-export interface ReplicaOptions {
+export interface ReplicaOptions extends ServerOptions {
   /** application_name of its connection to the primary, and the name of its slot, in lower case and underscores. */
   readonly name: string
-  readonly dir?: string
-  readonly port?: number
   readonly settings?: PostgresSettings
-  /** Told when it ends without having been asked to. By default a line on stderr. */
-  readonly onDeath?: ((error: LocalServerError) => void) | undefined
-  readonly onProgress?: (message: string) => void
-  readonly signal?: AbortSignal | undefined
 }
 
 interface Place {
@@ -71,7 +59,7 @@ interface Place {
   readonly folder: ServerFolder
   readonly port: number
   readonly settings: PostgresSettings
-  readonly onDeath: PostgresOptions['onDeath']
+  readonly onDeath: ServerOptions['onDeath']
 }
 
 /** A Postgres 18 of this machine: a primary, or a streaming replica of one. */

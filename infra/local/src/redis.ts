@@ -6,6 +6,7 @@ import { LocalServerError } from './errors.ts'
 import { freePort } from './ports.ts'
 import { findRedis } from './redis-binary.ts'
 import { openServerFolder, type ServerFolder } from './run-folder.ts'
+import type { ServerOptions } from './server-options.ts'
 import { waitUntil } from './wait.ts'
 
 const START_TIMEOUT_MS = 15_000
@@ -14,17 +15,10 @@ const REWRITE_TIMEOUT_MS = 30_000
 /** Name of a setting to its value, as in redis.conf; an empty string stays one: `save ""`. */
 export type RedisSettings = Readonly<Record<string, string | number>>
 
-export interface RedisOptions {
+export interface RedisOptions extends ServerOptions {
   /** What it is called in errors and messages, for instance its region. */
   readonly name?: string
-  /** Holds data, settings and log. Without one the server has a folder of its own until it is disposed of. */
-  readonly dir?: string
-  readonly port?: number
   readonly settings?: RedisSettings
-  /** Told when it ends without having been asked to. By default a line on stderr. */
-  readonly onDeath?: ((error: LocalServerError) => void) | undefined
-  readonly onProgress?: (message: string) => void
-  readonly signal?: AbortSignal | undefined
 }
 
 interface Place {
@@ -33,7 +27,7 @@ interface Place {
   readonly port: number
   readonly settings: RedisSettings
   readonly binary: string
-  readonly onDeath: RedisOptions['onDeath']
+  readonly onDeath: ServerOptions['onDeath']
 }
 
 /** Nothing is written to disk unless the settings say so. */

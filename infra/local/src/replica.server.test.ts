@@ -1,4 +1,4 @@
-import { expect, test } from '@jest/globals'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { PostgresServer } from './postgres.ts'
 import { waitUntil } from './wait.ts'
 
@@ -24,6 +24,12 @@ async function idsIn(server: PostgresServer): Promise<number[]> {
 
 async function arrives(server: PostgresServer, id: number): Promise<void> {
   await waitUntil(`row ${id} is on the replica`, async () => (await idsIn(server)).includes(id), IN_TIME)
+}
+
+async function emptied(pair: Pair): Promise<Pair> {
+  await pair.primary.query('truncate item')
+  await waitUntil('the replica is empty', async () => (await idsIn(pair.replica)).length === 0, IN_TIME)
+  return pair
 }
 
 /** Everything that the primary has written by now is on the replica's disk, replayed or not. */
@@ -58,34 +64,67 @@ test('a replica is made while the primary is written to, and streams under its n
   ])
 })
 
-test('replay can be held back and released, and WAL is received meanwhile', async () => {
-  await using pair = await openPair()
-  const { primary, replica } = pair
-  await replica.pauseReplay()
-  await primary.query('insert into item values (1)')
-  await received(pair)
-  expect(await idsIn(replica)).toEqual([])
-  await replica.resumeReplay()
-  await arrives(replica, 1)
-})
+describe('a replica and its primary', () => {
+  let pair: Pair
 
-test('an apply delay holds commits back until it is taken away', async () => {
-  await using pair = await openPair()
-  const { primary, replica } = pair
-  await replica.setApplyDelay(600_000)
-  await primary.query('insert into item values (1)')
-  await received(pair)
-  expect(await idsIn(replica)).toEqual([])
-  await replica.setApplyDelay(0)
-  await arrives(replica, 1)
-})
+  beforeAll(async () => {
+    pair = await openPair()
+  })
 
-test('a replica catches up after its primary was killed and started again', async () => {
-  await using pair = await openPair()
-  await pair.primary.kill()
-  await pair.primary.start()
-  await pair.primary.query('insert into item values (1)')
-  await arrives(pair.replica, 1)
+  afterAll(async () => {
+    await pair[Symbol.asyncDispose]()
+  })
+
+  test('replay can be held back and released, and WAL is received meanwhile', async () => {
+    const { primary, replica } = await emptied(pair)
+    await replica.pauseReplay()
+    await primary.query('insert into item values (1)')
+    await received(pair)
+    expect(await idsIn(replica)).toEqual([])
+    await replica.resumeReplay()
+    await arrives(replica, 1)
+  })
+
+  test('an apply delay holds commits back until it is taken away', async () => {
+    const { primary, replica } = await emptied(pair)
+    await replica.setApplyDelay(600_000)
+    await primary.query('insert into item values (1)')
+    await received(pair)
+    expect(await idsIn(replica)).toEqual([])
+    await replica.setApplyDelay(0)
+    await arrives(replica, 1)
+  })
+
+  test('a synchronous replica that is held back holds back commits on the primary', async () => {
+    const { primary, replica } = await emptied(pair)
+    await primary.query(`alter system set synchronous_standby_names = 'FIRST 1 ("eu-west")'`)
+    await primary.query(`alter system set synchronous_commit = 'remote_apply'`)
+    await primary.query('select pg_reload_conf()')
+    const isSynchronous = async () => {
+      const [row] = await primary.query<{ sync_state: string }>('select sync_state from pg_stat_replication')
+      return row?.sync_state === 'sync'
+    }
+    await waitUntil('the replica is synchronous', isSynchronous, IN_TIME)
+    await replica.pauseReplay()
+    const insert = primary.query('insert into item values (1)')
+    const isWaiting = async () =>
+      (await primary.query(`select from pg_stat_activity where wait_event = 'SyncRep'`)).length === 1
+    await waitUntil('the commit waits', isWaiting, IN_TIME)
+    expect(await idsIn(primary)).toEqual([])
+    await replica.resumeReplay()
+    await insert
+    expect(await idsIn(primary)).toEqual([1])
+    await primary.query('alter system reset all')
+    await primary.query('select pg_reload_conf()')
+  })
+
+  test('a replica catches up after its primary was killed and started again', async () => {
+    const { primary, replica } = await emptied(pair)
+    await primary.kill()
+    await primary.start()
+    await primary.query('insert into item values (1)')
+    await arrives(replica, 1)
+  })
 })
 
 test('a promoted replica takes writes on a new timeline', async () => {
@@ -101,26 +140,14 @@ test('a promoted replica takes writes on a new timeline', async () => {
   expect(wal?.file.slice(0, 8)).toBe('00000002')
 })
 
-test('a synchronous replica that is held back holds back commits on the primary', async () => {
-  await using pair = await openPair()
-  const { primary, replica } = pair
-  await primary.query(`alter system set synchronous_standby_names = 'FIRST 1 ("eu-west")'`)
-  await primary.query(`alter system set synchronous_commit = 'remote_apply'`)
-  await primary.query('select pg_reload_conf()')
-  const isSynchronous = async () => {
-    const [row] = await primary.query<{ sync_state: string }>('select sync_state from pg_stat_replication')
-    return row?.sync_state === 'sync'
-  }
-  await waitUntil('the replica is synchronous', isSynchronous, IN_TIME)
-  await replica.pauseReplay()
-  const insert = primary.query('insert into item values (1)')
-  const isWaiting = async () =>
-    (await primary.query(`select from pg_stat_activity where wait_event = 'SyncRep'`)).length === 1
-  await waitUntil('the commit waits', isWaiting, IN_TIME)
-  expect(await idsIn(primary)).toEqual([])
-  await replica.resumeReplay()
-  await insert
-  expect(await idsIn(primary)).toEqual([1])
+test('what was altered on the primary does not bind its replica', async () => {
+  await using primary = await PostgresServer.start({ durable: false })
+  await primary.query('create table item (id int)')
+  await primary.query(`alter system set synchronous_standby_names = 'somebody'`)
+  await using replica = await primary.createReplica({ name: 'eu-west' })
+  await replica.promote()
+  await replica.query('insert into item values (1)')
+  expect(await idsIn(replica)).toEqual([1])
 })
 
 test('a replica that can not be made leaves no slot behind', async () => {
