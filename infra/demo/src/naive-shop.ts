@@ -15,36 +15,39 @@ const TTL_SECONDS = 300
 export class NaiveShop {
   readonly #redis: Redis
   readonly #nearest: Pool
+  readonly #prefix: string
 
-  constructor(redis: Redis, nearest: Pool) {
+  /** @param prefix of its keys; another for every telling, since a cache outlives it on servers that were there before */
+  constructor(redis: Redis, nearest: Pool, prefix: string) {
     this.#redis = redis
     this.#nearest = nearest
+    this.#prefix = prefix
   }
 
   async read(id: number): Promise<NaiveReading> {
-    const cached = await this.#redis.get(keyOf(id))
+    const cached = await this.#redis.get(this.#key(id))
     if (cached !== null) return { priceCents: Number(cached), from: 'redis' }
     const { rows } = await this.#nearest.query<{ cents: number }>('select cents from price where product_id = $1', [id])
     const priceCents = rows[0]!.cents
-    await this.#redis.set(keyOf(id), priceCents, 'EX', TTL_SECONDS)
+    await this.#redis.set(this.#key(id), priceCents, 'EX', TTL_SECONDS)
     return { priceCents, from: 'database' }
   }
 
   /** After a write, in each region: the delete that is to make the next read a miss. */
   async forget(id: number): Promise<void> {
-    await this.#redis.del(keyOf(id))
+    await this.#redis.del(this.#key(id))
   }
 
   async isCached(id: number): Promise<boolean> {
-    return (await this.#redis.exists(keyOf(id))) === 1
+    return (await this.#redis.exists(this.#key(id))) === 1
   }
 
   /** How long what is cached will still be served, in seconds. */
   async secondsLeft(id: number): Promise<number> {
-    return this.#redis.ttl(keyOf(id))
+    return this.#redis.ttl(this.#key(id))
   }
-}
 
-function keyOf(id: number): string {
-  return `naive:product:${id}`
+  #key(id: number): string {
+    return `${this.#prefix}:price:${id}`
+  }
 }

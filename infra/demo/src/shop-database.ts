@@ -1,11 +1,12 @@
 import { readFile } from 'node:fs/promises'
-import type { PostgresServer } from '@tidemark/local'
+import { waitUntil } from '@tidemark/local'
 import { type Position, parseLsn, position, roundDownInPageHeader, type Source } from '@tidemark/protocol'
 import type { Product } from '@tidemark/storefront'
 import pg from 'pg'
 
 const SCHEMA = new URL('../../../services/storefront/schema.sql', import.meta.url)
-const DATABASE = 'shop'
+const DATABASE = 'tidemark_demo'
+const DROP_TIMEOUT_MS = 20_000
 const CONNECTIONS = 8
 
 export const FIRST_PRICE_CENTS = 1_999
@@ -25,11 +26,36 @@ export function shopPool(serverUrl: string): pg.Pool {
 }
 
 /** Makes the shop's database, with the schema of the storefront and that many products at one price. */
-export async function createShop(primary: PostgresServer, pool: pg.Pool, products: number): Promise<void> {
-  await primary.query(`create database ${DATABASE}`)
+export async function createShop(serverUrl: string, pool: pg.Pool, products: number): Promise<void> {
+  await onServer(serverUrl, (admin) => admin.query(`create database ${DATABASE}`))
   await pool.query(await readFile(SCHEMA, 'utf8'))
   await pool.query(`insert into product (name) select 'Lamp no. ' || i from generate_series(1, $1::int) i`, [products])
   await pool.query('insert into price select id, $1 from product', [FIRST_PRICE_CENTS])
+}
+
+/** Leaves a server that was there before as it was: a slot that nobody reads would keep its log for ever. */
+export async function dropShop(serverUrl: string, source: Source): Promise<void> {
+  const drop =
+    'select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = $1 and not active'
+  const exists = 'select from pg_replication_slots where slot_name = $1'
+  await onServer(serverUrl, async (admin) => {
+    const isGone = async () => {
+      await admin.query(drop, [source.slot])
+      return (await admin.query(exists, [source.slot])).rowCount === 0
+    }
+    await waitUntil('the slot is dropped', isGone, { timeoutMs: DROP_TIMEOUT_MS })
+    await admin.query(`drop database if exists ${DATABASE} with (force)`)
+  })
+}
+
+async function onServer(serverUrl: string, work: (admin: pg.Client) => Promise<unknown>): Promise<void> {
+  const admin = new pg.Client(serverUrl)
+  await admin.connect()
+  try {
+    await work(admin)
+  } finally {
+    await admin.end()
+  }
 }
 
 /** Where the primary's log ends now: what is committed by now lies before it. */

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { freePort, type LocalServers, type PostgresServer, RunFolder, startServers, waitUntil } from '@tidemark/local'
+import { freePort, givenServers, type LocalServers, RunFolder, startServers, waitUntil } from '@tidemark/local'
 import type { Source } from '@tidemark/protocol'
 import { source } from '@tidemark/storefront'
 import { Redis } from 'ioredis'
@@ -10,7 +10,7 @@ import { milliseconds, type Narrator } from './narrator.ts'
 import { Region } from './region.ts'
 import { ServiceProcess } from './service-process.ts'
 import { ShopClient } from './shop-client.ts'
-import { createShop, endOfLog, replicaHasCaughtUp, shopPool, shopUrl } from './shop-database.ts'
+import { createShop, dropShop, endOfLog, replicaHasCaughtUp, shopPool, shopUrl } from './shop-database.ts'
 
 export const HOME = 'us-east'
 export const AWAY = 'eu-west'
@@ -28,8 +28,6 @@ export interface Stage {
   readonly away: Region
   readonly primary: Pool
   readonly replica: Pool
-  /** The server of eu-west's replica, to hold it back. */
-  readonly replicaServer: PostgresServer
   readonly services: Services
   readonly logFolder: string
   readonly signal: AbortSignal
@@ -59,11 +57,12 @@ export async function openStage(opening: Opening): Promise<Stage> {
   const { tell, claims, signal, resources } = opening
   const startedMs = performance.now()
   const onProgress = (message: string) => tell.aside(message)
-  // Its own servers always: the story holds a replica back, and kills what it started.
-  const servers = resources.use(await startServers({ given: { replicaUrls: {}, redisUrls: {} }, onProgress, signal }))
+  const given = givenServers(process.env)
+  const servers = resources.use(await startServers({ given, onProgress, signal }))
+  if (given.primaryUrl) resources.defer(() => dropShop(servers.primaryUrl, source))
   const primary = resources.adopt(shopPool(servers.primaryUrl), (pool) => pool.end())
   const replica = resources.adopt(shopPool(servers.replicaUrls[AWAY]!), (pool) => pool.end())
-  await createShop(servers.started.primary!, primary, PRODUCTS)
+  await createShop(servers.primaryUrl, primary, PRODUCTS)
   await waitUntil('the replica has the shop', () => replicaHasCaughtUp(primary, replica), {
     timeoutMs: VIEW_TIMEOUT_MS,
     signal,
@@ -73,11 +72,12 @@ export async function openStage(opening: Opening): Promise<Stage> {
   const logFolder = resources.use(await RunFolder.create()).path
   const shopPorts = { [HOME]: await freePort(), [AWAY]: await freePort() }
   const services = await startServices(opening, servers, logFolder, shopPorts)
+  const naivePrefix = `naive-${randomBytes(4).toString('hex')}`
   const region = (name: typeof HOME | typeof AWAY, nearest: Pool) => {
     const redis = resources.adopt(new Redis(servers.redisUrls[name]!), (client) => client.disconnect())
     redis.on('error', () => undefined)
     const shop = new ShopClient(`http://127.0.0.1:${shopPorts[name]}`, signal)
-    return new Region(name, { shop, naive: new NaiveShop(redis, nearest), redis, source })
+    return new Region(name, { shop, naive: new NaiveShop(redis, nearest, naivePrefix), redis, source })
   }
   const home = region(HOME, primary)
   const away = region(AWAY, replica)
@@ -85,8 +85,7 @@ export async function openStage(opening: Opening): Promise<Stage> {
   const bothTrust = async () => (await home.hasReached(position)) && (await away.hasReached(position))
   await waitUntil('both regions have a view', bothTrust, { timeoutMs: VIEW_TIMEOUT_MS, signal })
   tell.aside(`ready after ${milliseconds(performance.now() - startedMs)}`)
-  const replicaServer = servers.started.replicas[AWAY]!
-  return { source, home, away, primary, replica, replicaServer, services, logFolder, signal, tell, claims }
+  return { source, home, away, primary, replica, services, logFolder, signal, tell, claims }
 }
 
 async function startServices(
