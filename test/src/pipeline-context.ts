@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { decodeView, partitionKeys } from '@tidemark/guard'
 import { localServers, waitUntil } from '@tidemark/local'
-import { defineSource, type Position, parseLsn, position, roundDownInPageHeader } from '@tidemark/protocol'
+import { type Position, parseLsn, position, roundDownInPageHeader } from '@tidemark/protocol'
 import { runPublisher } from '@tidemark/publisher'
 import { openTidemark, type TidemarkOptions } from '@tidemark/refill'
 import { runWorker } from '@tidemark/worker'
@@ -9,6 +9,7 @@ import { Redis } from 'ioredis'
 import { Kafka, logLevel } from 'kafkajs'
 import { Pool } from 'pg'
 import { pino } from 'pino'
+import { type HotOptions, hotSource } from './hot-source.ts'
 
 export interface PipelineServers {
   readonly primaryUrl: string
@@ -17,11 +18,9 @@ export interface PipelineServers {
   readonly brokers: readonly string[]
 }
 
-export interface PipelineOptions {
+export interface PipelineOptions extends HotOptions {
   /** Servers of the test's own; the shared ones by default. */
   readonly servers?: Partial<PipelineServers>
-  readonly partitions?: number
-  readonly contract?: object
 }
 
 type Keys = { readonly hot: 'hot:{id}' }
@@ -51,12 +50,7 @@ export class PipelineContext implements AsyncDisposable {
     this.name = name
     this.servers = servers
     this.#resources = resources
-    this.source = defineSource({
-      name,
-      partitions: options.partitions ?? 4,
-      keyPrefix: name,
-      keyspaces: { hot: { key: 'hot:{id}', tables: { 'public.hot': { id: 'id' } }, contract: options.contract ?? {} } },
-    })
+    this.source = hotSource(name, options)
     this.primary = resources.adopt(quietPool(servers.primaryUrl, 24), (pool) => pool.end())
     this.replica = resources.adopt(quietPool(servers.replicaUrl, 16), (pool) => pool.end())
     this.redis = resources.adopt(quietRedis(servers.redisUrl), (client) => client.disconnect())

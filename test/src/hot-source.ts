@@ -1,0 +1,16 @@
+import { defineSource } from '@tidemark/protocol'
+
+export interface HotOptions {
+  readonly partitions?: number
+  readonly contract?: object
+}
+
+/** The source of the end-to-end tests: one table of counters, one keyspace; its name is its key prefix too. */
+export function hotSource(name: string, { partitions = 4, contract = {} }: HotOptions = {}) {
+  return defineSource({
+    name,
+    partitions,
+    keyPrefix: name,
+    keyspaces: { hot: { key: 'hot:{id}', tables: { 'public.hot': { id: 'id' } }, contract } },
+  })
+}
