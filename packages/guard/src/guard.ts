@@ -21,7 +21,7 @@ export interface Batch {
   readonly epochStart: Position | null
   readonly floors: readonly { readonly keyspace: string; readonly position: Position }[]
   readonly events: readonly Invalidation[]
-  /** The newest watermark in it and when it was current, ms since 1970. */
+  /** The newest watermark in it, and the time (ms since 1970) before which every visible commit is covered by it. */
   readonly watermark: { readonly position: Position; readonly beatMs: number } | null
 }
 

@@ -39,8 +39,6 @@ const CODES = {
   SLOT_LOST: { retriable: true },
   /** The replication stream ended, went silent, or carried what cannot be parsed. It is opened again. */
   STREAM_BROKEN: { retriable: true },
-  /** A change arrived that has no key: its table's shape no longer has a column that a template needs. */
-  RELATION_CHANGED: { retriable: false },
 
   // ── Kafka ─────────────────────────────────────────────────────────────────────────────────────────────────
   /** The topic has another number of partitions than the configuration: keys would land in the wrong one. */

@@ -16,7 +16,8 @@ import { epochOf, lsnOf, type Position, position, type Version, version } from '
  * | 22 | 8 + 4 | epoch: system identifier, timeline |
  *
  * - **event**: the record's key is the cache key; epoch and LSN are the version; time is the commit's.
- * - **watermark**: every event of this partition that the position covers comes before; time is when it was current.
+ * - **watermark**: every event of this partition that the position covers comes before; every commit that was
+ *   visible before the time (the primary's clock) is covered by the position.
  * - **floor**: no value of the keyspace whose label starts below the position may be served as fresh.
  * - **epoch**: a new history starts at the position; it is the floor of every keyspace.
  *

@@ -6,7 +6,7 @@
 --   ARGV[2]     offset after its last record
 --   ARGV[3]     start of the epoch that the batch announces, or ''. It precedes all else in the batch.
 --   ARGV[4]     newest watermark in the batch, or ''
---   ARGV[5]     time in ms at which that watermark was current
+--   ARGV[5]     time in ms before which every visible commit is covered by that watermark
 --   ARGV[6]     most tombstones in one generation
 --   ARGV[7]     longest time in ms for which one generation is written to
 --   ARGV[8]     number of floors f, then f pairs: keyspace, position
@@ -21,7 +21,7 @@
 --   { 'VIEW_MISSING' }        a gap; nothing was applied
 --   { 'EPOCH_UNANNOUNCED' }   a record of an epoch whose start was never seen: a gap; nothing was applied
 --
--- Every field of the view only rises.
+-- No position, floor, time or offset of the view ever goes back.
 
 -- @include partition
 -- @include cell

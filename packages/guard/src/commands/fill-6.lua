@@ -15,7 +15,7 @@
 --   { 'STORED' }
 --   { 'STALE', required }         a newer invalidation has come: the label would not cover it
 --   { 'OLDER' }                   a live value is there whose label begins later
---   { 'LEASE_LOST' }              the lease ended, was evicted, or is another's
+--   { 'LEASE_LOST' }              it was evicted or is another's; one that merely ended, and nobody took, still stores
 --   { 'VIEW_MISSING' }, { 'GAP' }
 
 -- @include partition
