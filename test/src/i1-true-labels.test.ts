@@ -18,15 +18,12 @@ let replica: PostgresServer
 beforeAll(async () => {
   primary = await PostgresServer.start({ durable: false })
   replica = await primary.createReplica({ name: 'beside' })
-  await primary.query("alter system set synchronous_commit = 'remote_apply'")
-  await primary.query("alter system set synchronous_standby_names = 'beside'")
-  await primary.query('select pg_reload_conf()')
+  await primary.configure({ synchronous_commit: 'remote_apply', synchronous_standby_names: 'beside' })
 })
 
 afterAll(async () => {
   // Without its standby the primary would wait at every commit.
-  await primary?.query("alter system set synchronous_standby_names = ''")
-  await primary?.query('select pg_reload_conf()')
+  await primary?.configure({ synchronous_standby_names: '' })
   await replica?.[Symbol.asyncDispose]()
   await primary?.[Symbol.asyncDispose]()
 })

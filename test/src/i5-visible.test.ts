@@ -3,8 +3,8 @@ import { PostgresServer, waitUntil } from '@tidemark/local'
 import { ORIGIN } from '@tidemark/protocol'
 import { PipelineContext } from './pipeline-context.ts'
 
-const STANDBY_AWAY = "alter system set synchronous_standby_names = 'standby_that_is_away'"
-const NO_STANDBY = "alter system set synchronous_standby_names = ''"
+const STANDBY_AWAY = { synchronous_standby_names: 'standby_that_is_away' }
+const NO_STANDBY = { synchronous_standby_names: '' }
 
 test('I5 a commit that waits for a synchronous standby is not published until it is visible', async () => {
   await using server = await PostgresServer.start({ durable: false })
@@ -17,9 +17,9 @@ test('I5 a commit that waits for a synchronous standby is not published until it
   expect(await counters.get({ id: 1 })).toBe(1)
 
   await using _standbyIsBack = {
-    [Symbol.asyncDispose]: () => setStandby(server, NO_STANDBY), // or a failure would leave the commit waiting for ever
+    [Symbol.asyncDispose]: () => server.configure(NO_STANDBY), // or a failure would leave the commit waiting for ever
   }
-  await setStandby(server, STANDBY_AWAY)
+  await server.configure(STANDBY_AWAY)
   const [before, newestBefore] = [await context.here(), await newest(context)]
   const commit = context.primary.query('update hot set n = 2 where id = 1')
   await waitUntil('the commit waits for its standby', () => waitsForStandby(server), { timeoutMs: 20_000 })
@@ -32,17 +32,12 @@ test('I5 a commit that waits for a synchronous standby is not published until it
   // The asynchronous replica shows it already, and its label says so; the cell was filled before and is still true.
   expect(await counters.read({ id: 1 })).toMatchObject({ value: 1, freshness: 'fresh', from: 'redis' })
 
-  await setStandby(server, NO_STANDBY)
+  await server.configure(NO_STANDBY)
   await commit
   await context.caughtUp()
   expect(await newest(context)).not.toBe(newestBefore)
   expect(await counters.read({ id: 1 })).toMatchObject({ value: 2, freshness: 'fresh' })
 }, 120_000)
-
-async function setStandby(server: PostgresServer, statement: string): Promise<void> {
-  await server.query(statement)
-  await server.query('select pg_reload_conf()')
-}
 
 async function newest(context: PipelineContext): Promise<string> {
   return (await context.views()).map((v) => v?.newest ?? ORIGIN).reduce((a, b) => (a > b ? a : b))

@@ -143,6 +143,24 @@ export class PostgresServer implements AsyncDisposable {
     return withClient(this.url(database), async (client) => (await client.query<Row>(sql, values)).rows)
   }
 
+  /**
+   * Changes settings that need no restart; they are in force when it returns. A reload reaches each process at a time of
+   * its own: the checkpointer, which decides whether commits wait for standbys, has read them once it has done a
+   * checkpoint that was asked for after the reload.
+   */
+  async configure(settings: PostgresSettings): Promise<void> {
+    const loadedAt = 'select pg_conf_load_time() as at'
+    const [before] = await this.query<{ at: Date }>(loadedAt)
+    for (const [name, value] of Object.entries(settings)) {
+      await this.query(`alter system set ${name} = '${String(value).replaceAll("'", "''")}'`)
+    }
+    await this.query('select pg_reload_conf()')
+    // A new session has what the postmaster had when it was forked.
+    const isLoaded = async () => (await this.query<{ at: Date }>(loadedAt))[0]!.at > before!.at
+    await waitUntil(`${this.#place.name} reads its settings`, isLoaded, { timeoutMs: CONTROL_TIMEOUT_MS })
+    await this.query('checkpoint')
+  }
+
   /** A streaming replica of this server, made while it runs. */
   async createReplica(options: ReplicaOptions): Promise<PostgresServer> {
     const { name, onProgress = () => undefined } = options
@@ -185,8 +203,7 @@ export class PostgresServer implements AsyncDisposable {
 
   /** Holds every commit back for that long, by the clocks of the two servers. */
   async setApplyDelay(delayMs: number): Promise<void> {
-    await this.query(`alter system set recovery_min_apply_delay = '${Math.trunc(delayMs)}ms'`)
-    await this.query('select pg_reload_conf()')
+    await this.configure({ recovery_min_apply_delay: `${Math.trunc(delayMs)}ms` })
   }
 
   /** Makes a primary of a replica, on a new timeline; returns once it takes writes. */

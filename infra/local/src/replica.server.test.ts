@@ -97,9 +97,7 @@ describe('a replica and its primary', () => {
 
   test('a synchronous replica that is held back holds back commits on the primary', async () => {
     const { primary, replica } = await emptied(pair)
-    await primary.query(`alter system set synchronous_standby_names = 'FIRST 1 ("eu-west")'`)
-    await primary.query(`alter system set synchronous_commit = 'remote_apply'`)
-    await primary.query('select pg_reload_conf()')
+    await primary.configure({ synchronous_standby_names: 'FIRST 1 ("eu-west")', synchronous_commit: 'remote_apply' })
     const isSynchronous = async () => {
       const [row] = await primary.query<{ sync_state: string }>('select sync_state from pg_stat_replication')
       return row?.sync_state === 'sync'

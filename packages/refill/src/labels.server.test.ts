@@ -52,8 +52,7 @@ test('I1 the primary’s own position is no label: a commit that waits for a sta
   await using shop = await ShopContext.open({}, urls)
   await shop.trust()
   const before = await shop.here()
-  await server.query(`alter system set synchronous_standby_names = 'nobody'`)
-  await server.query('select pg_reload_conf()')
+  await server.configure({ synchronous_standby_names: 'nobody' })
   const waiting = shop.primary.query('update product set cents = 2499 where id = 1').then(() => undefined)
   await waitUntil(
     'the commit waits for its standby',
@@ -74,7 +73,6 @@ test('I1 the primary’s own position is no label: a commit that waits for a sta
   const here = (await shop.open({ replicas: [], timings: { watermarkWaitMs: 50 } })).cache('product', { load: rows })
   await shop.redis.del(`${shop.source.keyPrefix}:{0}:${shop.key(1)}`)
   await expect(here.get({ id: 1 }, { session })).rejects.toThrow(/UNPROVABLE.*behind-session/)
-  await server.query(`alter system reset synchronous_standby_names`)
-  await server.query('select pg_reload_conf()')
+  await server.configure({ synchronous_standby_names: '' })
   await waiting
 })
