@@ -1,12 +1,13 @@
+import { CLIENT_RETRY, ensureTopic, type KafkaConnection, kafkaClient } from '@tidemark/kafka'
 import { TidemarkError } from '@tidemark/protocol'
 import { type Logger, withDeadline } from '@tidemark/service'
-import { Kafka, type KafkaConfig, logLevel, type Producer, type RecordMetadata } from 'kafkajs'
+import type { Kafka, Producer, RecordMetadata } from 'kafkajs'
 import type { Message } from './batch.ts'
+import { CLIENT } from './client-name.ts'
 import { type LastPublished, readLastPublished } from './last-published.ts'
 import type { OffsetWatch } from './offset-watch.ts'
 
-export interface BusOptions {
-  readonly brokers: readonly string[]
+export interface BusOptions extends KafkaConnection {
   readonly topic: string
   readonly partitions: number
   readonly replicationFactor: number
@@ -16,7 +17,6 @@ export interface BusOptions {
   readonly log: Logger
 }
 
-const CONNECT_TIMEOUT_MS = 3_000
 const CLOSE_TIMEOUT_MS = 2_000
 
 /**
@@ -39,13 +39,13 @@ export class Bus {
 
   /** Creates the topic if it is missing; throws TOPIC_MISMATCH if it has another number of partitions. */
   static async open(options: BusOptions): Promise<Bus> {
-    const kafka = new Kafka(clientConfig(options))
+    const kafka = kafkaClient({ ...options, clientId: CLIENT, requestTimeoutMs: options.deadlineMs })
     await orUnreachable(ensureTopic(kafka, options), options, 'no answer about the topic from Kafka')
     const producer = kafka.producer({
       idempotent: true,
       maxInFlightRequests: 1,
       createPartitioner: () => explicitPartition,
-      retry: { retries: 3, initialRetryTime: 50, maxRetryTime: 500 },
+      retry: CLIENT_RETRY,
     })
     try {
       await orUnreachable(producer.connect(), options, 'no producer connection to Kafka')
@@ -112,33 +112,6 @@ async function disconnect(producer: Producer): Promise<void> {
   await withDeadline(producer.disconnect(), CLOSE_TIMEOUT_MS, 'no goodbye from Kafka').catch(() => undefined)
 }
 
-async function ensureTopic(kafka: Kafka, { topic, partitions, replicationFactor }: BusOptions): Promise<void> {
-  const admin = kafka.admin()
-  await admin.connect()
-  try {
-    // False when it exists, also when another publisher made it just now.
-    await admin.createTopics({
-      waitForLeaders: true,
-      topics: [
-        {
-          topic,
-          numPartitions: partitions,
-          replicationFactor,
-          configEntries: [{ name: 'cleanup.policy', value: 'delete' }],
-        },
-      ],
-    })
-    const { topics } = await admin.fetchTopicMetadata({ topics: [topic] })
-    const found = topics[0]?.partitions.length ?? 0
-    if (found === partitions) return
-    throw new TidemarkError('TOPIC_MISMATCH', `topic ${topic} has ${found} partitions, the source says ${partitions}`, {
-      mend: 'Say the same number, or give the source another topic: keys would land in the wrong partition',
-    })
-  } finally {
-    await admin.disconnect().catch(() => undefined)
-  }
-}
-
 async function orUnreachable<T>(promise: Promise<T>, { deadlineMs }: BusOptions, what: string): Promise<T> {
   try {
     return await withDeadline(promise, deadlineMs, what)
@@ -146,21 +119,5 @@ async function orUnreachable<T>(promise: Promise<T>, { deadlineMs }: BusOptions,
     if (error instanceof TidemarkError) throw error
     const message = error instanceof Error ? error.message : String(error)
     throw new TidemarkError('SERVER_UNREACHABLE', `Kafka: ${message}`, { cause: error })
-  }
-}
-
-function clientConfig({ brokers, deadlineMs, log }: BusOptions): KafkaConfig {
-  return {
-    clientId: 'tidemark-publisher',
-    brokers: [...brokers],
-    connectionTimeout: CONNECT_TIMEOUT_MS,
-    requestTimeout: deadlineMs,
-    retry: { retries: 3, initialRetryTime: 50, maxRetryTime: 500 },
-    logLevel: logLevel.WARN,
-    // What matters comes back as an error; kafkajs' own lines are for whoever looks into it.
-    logCreator:
-      () =>
-      ({ log: entry }) =>
-        log.debug({ kafkajs: entry.message }, 'kafkajs'),
   }
 }

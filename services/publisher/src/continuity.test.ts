@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals'
+import type { Epoch } from '@tidemark/postgres'
 import { position } from '@tidemark/protocol'
 import { continuityOf, type StartFacts } from './continuity.ts'
-import type { Epoch } from './epoch.ts'
 
 const EPOCH: Epoch = { number: 4, systemIdentifier: 99n, timeline: 1, start: 50n, slot: 'shop', shape: 'a' }
 const FACTS: StartFacts = {

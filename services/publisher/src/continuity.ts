@@ -1,7 +1,6 @@
+import type { Epoch, OpenEpoch, SlotState } from '@tidemark/postgres'
 import { type Lsn, position } from '@tidemark/protocol'
-import type { Epoch, OpenEpoch } from './epoch.ts'
 import type { LastPublished } from './last-published.ts'
-import type { SlotState } from './slot.ts'
 
 /** What is known at a start, from the epoch table, the slot and the server. */
 export interface StartFacts {

@@ -1,14 +1,24 @@
+import {
+  checkTables,
+  codedError,
+  type Epoch,
+  endBackend,
+  ensureEpochTable,
+  ensurePublication,
+  newestEpoch,
+  type OpenEpoch,
+  readServerFacts,
+  readSlot,
+  recordEpoch,
+  recordStart,
+  recreateSlot,
+  type ServerFacts,
+} from '@tidemark/postgres'
 import { formatLsn, type Lsn, type Source, TidemarkError } from '@tidemark/protocol'
 import { cancellableSleep, type Logger, outageLevel, withDeadline } from '@tidemark/service'
 import type { Client } from 'pg'
 import { type Continuity, continuityOf } from './continuity.ts'
-import { type Epoch, ensureEpochTable, newestEpoch, type OpenEpoch, recordEpoch, recordStart } from './epoch.ts'
 import type { LastPublished } from './last-published.ts'
-import { codedError } from './postgres.ts'
-import { ensurePublication } from './publication.ts'
-import { checkTables } from './replica-identity.ts'
-import { readServerFacts, type ServerFacts } from './server-facts.ts'
-import { endBackend, readSlot, recreateSlot } from './slot.ts'
 import { takePulse } from './snapshot.ts'
 
 export interface OpeningOptions {

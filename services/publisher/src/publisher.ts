@@ -1,17 +1,17 @@
 import { AssertionError } from 'node:assert'
+import { checkPublication, connect, disconnect } from '@tidemark/postgres'
 import { isTidemarkError, type Lsn, type Source, type TidemarkError } from '@tidemark/protocol'
 import { type Logger, outageLevel, retrying } from '@tidemark/service'
 import { type Health, type PublisherReadings, publisherMetrics } from '@tidemark/telemetry'
 import type { Client } from 'pg'
 import { Acker } from './acker.ts'
 import { Bus } from './bus.ts'
+import { CLIENT } from './client-name.ts'
 import { HeldBack } from './held-back.ts'
 import { Inbox } from './inbox.ts'
 import { OffsetWatch } from './offset-watch.ts'
 import { type OpenedSource, openSource } from './opening.ts'
 import { Pipeline, type PipelineLimits } from './pipeline.ts'
-import { connect, disconnect } from './postgres.ts'
-import { checkPublication } from './publication.ts'
 import { ReplicationStream } from './stream.ts'
 import { TransactionAssembler } from './transaction.ts'
 import { WatermarkTime } from './watermark-time.ts'
@@ -124,7 +124,7 @@ class Publisher {
     const signal = AbortSignal.any([life.signal, this.#options.signal])
     await using parts = new AsyncDisposableStack()
 
-    const client = await connect(postgresUrl, end)
+    const client = await connect(postgresUrl, CLIENT, end)
     parts.defer(() => disconnect(client))
     // A query that waits on the server, perhaps for a standby, ends with its connection.
     signal.addEventListener('abort', () => void disconnect(client), { once: true })

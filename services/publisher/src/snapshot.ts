@@ -1,6 +1,6 @@
+import { codedError } from '@tidemark/postgres'
 import { type Lsn, parseLsn, roundDownInPageHeader, TidemarkError } from '@tidemark/protocol'
 import type { Client } from 'pg'
-import { codedError } from './postgres.ts'
 import type { Snapshot } from './visibility-gate.ts'
 
 /** What the primary said about itself at one moment. */

@@ -1,9 +1,10 @@
+import { codedError, connectionConfig, quoteIdentifier, quoteLiteral, sqlState } from '@tidemark/postgres'
 import { formatLsn, isTidemarkError, type Lsn, parseLsn, TidemarkError } from '@tidemark/protocol'
 import { withDeadline } from '@tidemark/service'
 import type { Client } from 'pg'
 import { LogicalReplicationService } from 'pg-logical-replication'
+import { CLIENT } from './client-name.ts'
 import { type Message, parseMessage } from './pgoutput.ts'
-import { codedError, connectionConfig, quoteIdentifier, quoteLiteral, sqlState } from './postgres.ts'
 
 export interface StreamOptions {
   readonly url: string
@@ -46,7 +47,7 @@ export class ReplicationStream {
 
   private constructor(options: StreamOptions) {
     this.#options = options
-    this.#service = new LogicalReplicationService(connectionConfig(options.url), {
+    this.#service = new LogicalReplicationService(connectionConfig(options.url, CLIENT), {
       acknowledge: { auto: false, timeoutSeconds: 0 },
     })
   }

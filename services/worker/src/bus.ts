@@ -1,11 +1,11 @@
-import { isTidemarkError, TidemarkError } from '@tidemark/protocol'
+import { CLIENT_RETRY, type KafkaConnection, kafkaClient, kafkaError, wrongPartitions } from '@tidemark/kafka'
+import { TidemarkError } from '@tidemark/protocol'
 import { type Logger, withDeadline } from '@tidemark/service'
-import { type Admin, type Consumer, type EachBatchPayload, Kafka, type LogEntry } from 'kafkajs'
+import type { Admin, Consumer, EachBatchPayload, Kafka } from 'kafkajs'
 import type { FetchedRecord } from './batch.ts'
 import type { LogRange } from './log-range.ts'
 
-export interface BusOptions {
-  readonly brokers: readonly string[]
+export interface BusOptions extends KafkaConnection {
   readonly clientId: string
   readonly groupId: string
   readonly topic: string
@@ -63,20 +63,20 @@ export class Bus {
       maxBytesPerPartition: options.fetchMaxBytes,
       maxWaitTimeInMs: FETCH_WAIT_MS,
       allowAutoTopicCreation: false,
-      retry: { ...RETRY, restartOnFailure: async () => false },
+      retry: { ...CLIENT_RETRY, restartOnFailure: async () => false },
     })
   }
 
   /** Throws TOPIC_MISMATCH, SERVER_UNREACHABLE or DEADLINE_EXCEEDED. */
   static async open(options: BusOptions): Promise<Bus> {
-    const bus = new Bus(options, kafkaClient(options))
+    const bus = new Bus(options, kafkaClient({ ...options, requestTimeoutMs: REQUEST_TIMEOUT_MS }))
     try {
       await withDeadline(bus.#admin.connect(), REQUEST_TIMEOUT_MS, 'no connection to Kafka')
       await bus.ranges()
       return bus
     } catch (error) {
       await bus.close()
-      throw busError(error)
+      throw kafkaError(error)
     }
   }
 
@@ -84,14 +84,10 @@ export class Bus {
   async ranges(): Promise<ReadonlyMap<number, LogRange>> {
     const { topic, partitions } = this.#options
     const asked = this.#admin.fetchTopicOffsets(topic).catch((error: unknown) => {
-      throw isUnknownTopic(error) ? noTopic(topic, error) : busError(error)
+      throw isUnknownTopic(error) ? noTopic(topic, error) : kafkaError(error)
     })
     const offsets = await withDeadline(asked, REQUEST_TIMEOUT_MS, 'no offsets from Kafka')
-    if (offsets.length !== partitions) {
-      throw new TidemarkError('TOPIC_MISMATCH', `topic ${topic} has ${offsets.length} partitions, not ${partitions}`, {
-        mend: 'Set the number that the topic was made with, or make another topic',
-      })
-    }
+    if (offsets.length !== partitions) throw wrongPartitions(topic, offsets.length, partitions)
     return new Map(offsets.map((o) => [o.partition, { low: BigInt(o.low), high: BigInt(o.high) }]))
   }
 
@@ -113,7 +109,7 @@ export class Bus {
     } finally {
       clearInterval(watchdog)
     }
-    if (!signal.aborted) throw busError(this.#ending.signal.reason)
+    if (!signal.aborted) throw kafkaError(this.#ending.signal.reason)
   }
 
   /** Ends consuming with an error: what is seen from outside to be wrong with this client. */
@@ -236,22 +232,6 @@ export class Bus {
   }
 }
 
-/** Within one client; beyond that a new client is made, with a back-off of its own. */
-const RETRY = { retries: 3, initialRetryTime: 100, maxRetryTime: 1_000 }
-
-function kafkaClient({ brokers, clientId, log }: BusOptions): Kafka {
-  // What kafkajs calls an error is often only retried; what ends the client is reported by whoever makes a new one.
-  const logCreator = () => (entry: LogEntry) => log.debug({ kafkajs: entry.log }, entry.namespace)
-  return new Kafka({
-    brokers: [...brokers],
-    clientId,
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    connectionTimeout: REQUEST_TIMEOUT_MS,
-    retry: RETRY,
-    logCreator,
-  })
-}
-
 /** By Kafka's code for it; within kafkajs' retries it is a cause. */
 function isUnknownTopic(error: unknown): boolean {
   if (!(error instanceof Error)) return false
@@ -263,11 +243,6 @@ function noTopic(topic: string, cause: unknown): TidemarkError {
     mend: 'The publisher makes it when it starts',
     cause,
   })
-}
-
-function busError(error: unknown): unknown {
-  if (isTidemarkError(error) || !(error instanceof Error) || !error.name.startsWith('KafkaJS')) return error
-  return new TidemarkError('SERVER_UNREACHABLE', `Kafka: ${error.message}`, { cause: error })
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

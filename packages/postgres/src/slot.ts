@@ -1,6 +1,6 @@
 import { type Lsn, parseLsn, type Source, TidemarkError } from '@tidemark/protocol'
 import type { Client } from 'pg'
-import { codedError } from './postgres.ts'
+import { codedError } from './sql-error.ts'
 
 /** What `pg_replication_slots` says of our slot. */
 export interface SlotState {

@@ -1,6 +1,6 @@
 import { formatLsn, type Lsn, parseLsn, TidemarkError } from '@tidemark/protocol'
 import type { Client } from 'pg'
-import { codedError, sqlState } from './postgres.ts'
+import { codedError, sqlState } from './sql-error.ts'
 
 /** One history of a source, as recorded in the database, which physical replication carries along. */
 export interface Epoch {

@@ -1,6 +1,6 @@
 import { type Source, TidemarkError } from '@tidemark/protocol'
 import type { Client } from 'pg'
-import { quoteTable } from './postgres.ts'
+import { quoteTable } from './identifier.ts'
 import { neededColumns, tablesOf } from './publication.ts'
 
 /** What the catalog says of one table, or of one partition of it. */

@@ -1,7 +1,7 @@
 import { type Source, TidemarkError } from '@tidemark/protocol'
 import type { Client } from 'pg'
 import { distrustNewestEpoch } from './epoch.ts'
-import { quoteIdentifier, quoteTable } from './postgres.ts'
+import { quoteIdentifier, quoteTable } from './identifier.ts'
 
 /** The tables that the source's keyspaces name, each once. */
 export function tablesOf(source: Source): string[] {
