@@ -4,7 +4,10 @@
  */
 const needsServers = ['<rootDir>/test/**/*.test.ts', '**/*.server.test.ts']
 
-const shared = {
+/** Runs of many minutes, with a command of their own: `npm run test:long`. */
+const LONG = '\\.long\\.test\\.ts$'
+
+export const shared = {
   testEnvironment: 'node',
   extensionsToTreatAsEsm: ['.ts'],
   transform: {
@@ -22,13 +25,14 @@ export default {
       displayName: 'unit',
       roots: ['<rootDir>/packages', '<rootDir>/services', '<rootDir>/infra'],
       testMatch: ['**/*.test.ts'],
-      testPathIgnorePatterns: ['/node_modules/', '\\.server\\.test\\.ts$'],
+      testPathIgnorePatterns: ['/node_modules/', '\\.server\\.test\\.ts$', LONG],
     },
     {
       ...shared,
       displayName: 'server',
       roots: ['<rootDir>/packages', '<rootDir>/services', '<rootDir>/infra', '<rootDir>/test'],
       testMatch: needsServers,
+      testPathIgnorePatterns: ['/node_modules/', LONG],
       globalSetup: '<rootDir>/test/src/global-setup.ts',
       globalTeardown: '<rootDir>/test/src/global-teardown.ts',
     },
