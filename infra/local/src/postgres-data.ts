@@ -94,9 +94,11 @@ export class PostgresData {
 }
 
 async function initdb({ path, account }: PostgresData): Promise<void> {
-  const { initdb: command, env } = await postgresBinaries(account)
-  // Sorting by the builtin provider is the same on every machine. `trust`: whoever can reach the loopback is let in.
-  const locale = ['--encoding=UTF8', '--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8']
+  const { initdb: command, version, env } = await postgresBinaries(account)
+  // Sorted by code point, the same on every machine. The builtin provider, which also knows letters, came with 17.
+  const builtin = ['--locale-provider=builtin', '--builtin-locale=C.UTF-8']
+  const locale = ['--encoding=UTF8', '--locale=C', ...(Number.parseInt(version, 10) >= 17 ? builtin : [])]
+  // `trust`: whoever can reach the loopback is let in.
   const args = ['-D', path, '-U', SUPERUSER, '--auth=trust', '--no-sync', '--no-instructions', ...locale]
   await run(command, args, { ...account, env, cwd: '/' })
 }

@@ -62,7 +62,7 @@ interface Place {
   readonly onDeath: ServerOptions['onDeath']
 }
 
-/** A Postgres 18 of this machine: a primary, or a streaming replica of one. */
+/** A Postgres of this machine, 18 unless the environment names another: a primary, or a streaming replica of one. */
 export class PostgresServer implements AsyncDisposable {
   readonly port: number
   readonly dir: string
