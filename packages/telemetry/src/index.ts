@@ -2,6 +2,7 @@ export { type FailingCheck, Health, type HealthCheck } from './health.ts'
 export { metricsTable } from './metric-document.ts'
 export { METRICS, type Metric, type MetricName } from './metric-table.ts'
 export {
+  type EpochCause,
   type EventOutcome,
   type FloorCause,
   type GapCause,

@@ -49,6 +49,27 @@ export const METRICS = {
       'Floors published: a whole keyspace made stale at once, because of a TRUNCATE, a bulk change, a new shape of a table or an epoch.',
     labels: { keyspace: 'keyspace', cause: ['truncate', 'bulk', 'shape', 'epoch'] },
   },
+  tidemark_publisher_epochs_total: {
+    type: 'counter',
+    unit: '{epoch}',
+    meaning:
+      'Epochs opened, by why the stream could not be shown to continue: each makes every cached value be refilled once.',
+    labels: {
+      cause: [
+        'first',
+        'opening-cut-off',
+        'slot-missing',
+        'slot-lost',
+        'slot-moved',
+        'slot-renamed',
+        'publication',
+        'keys',
+        'cluster',
+        'timeline',
+        'kafka',
+      ],
+    },
+  },
   tidemark_publisher_unknown_messages_total: {
     type: 'counter',
     unit: '{message}',

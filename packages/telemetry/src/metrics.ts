@@ -15,6 +15,7 @@ export interface PublisherReadings {
 
 export type PublisherMetrics = ReturnType<typeof publisherMetrics>
 export type FloorCause = LabelsOf<'tidemark_publisher_floors_total'>['cause']
+export type EpochCause = LabelsOf<'tidemark_publisher_epochs_total'>['cause']
 
 /** @param read is called at each scrape; it must be quick and must not throw */
 export function publisherMetrics(options: { keyspaces: readonly string[]; read: () => PublisherReadings }) {
@@ -23,6 +24,7 @@ export function publisherMetrics(options: { keyspaces: readonly string[]; read: 
   const events = counter('tidemark_publisher_events_total', known)
   const transactions = counter('tidemark_publisher_transactions_total', known)
   const floors = counter('tidemark_publisher_floors_total', known)
+  const epochs = counter('tidemark_publisher_epochs_total', known)
   const unknownMessages = counter('tidemark_publisher_unknown_messages_total', known)
   const restarts = counter('tidemark_publisher_restarts_total', known)
   gauge('tidemark_publisher_held_back_seconds', () => [{ labels: {}, value: read().heldBackSeconds }])
@@ -34,6 +36,7 @@ export function publisherMetrics(options: { keyspaces: readonly string[]; read: 
     events: (keyspace: string, count = 1) => events({ keyspace }, count),
     transactions: (count = 1) => transactions({}, count),
     floor: (keyspace: string, cause: FloorCause) => floors({ keyspace, cause }),
+    epochOpened: (cause: EpochCause) => epochs({ cause }),
     unknownMessage: () => unknownMessages({}),
     /** @param code an ErrorCode, or `other` for an error that has none */
     restarted: (code: string) => restarts({ code }),

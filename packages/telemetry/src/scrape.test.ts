@@ -56,6 +56,7 @@ test('counters stand at zero from the first scrape, for every label that is know
   zero('tidemark_publisher_transactions_total')
   zero('tidemark_publisher_events_total{keyspace="reviews"}')
   zero('tidemark_publisher_floors_total{keyspace="product",cause="truncate"}')
+  zero('tidemark_publisher_epochs_total{cause="slot-lost"}')
   for (const code of RESTART_CODES) zero(`tidemark_publisher_restarts_total{code="${code}"}`)
   zero('tidemark_worker_events_total{region="us-east",keyspace="product",outcome="absent"}')
   zero('tidemark_worker_gaps_total{region="us-east",cause="epoch-unannounced"}')
@@ -71,6 +72,7 @@ test('what is counted is told under the labels of the one who counted', async ()
   publisher.events('product', 3)
   publisher.transactions()
   publisher.floor('reviews', 'bulk')
+  publisher.epochOpened('timeline')
   publisher.unknownMessage()
   publisher.restarted('other')
   worker.events('product', 'kept', 2)
@@ -89,6 +91,7 @@ test('what is counted is told under the labels of the one who counted', async ()
       'tidemark_publisher_events_total{keyspace="product"} 3',
       'tidemark_publisher_transactions_total 1',
       'tidemark_publisher_floors_total{keyspace="reviews",cause="bulk"} 1',
+      'tidemark_publisher_epochs_total{cause="timeline"} 1',
       'tidemark_publisher_unknown_messages_total 1',
       'tidemark_publisher_restarts_total{code="other"} 1',
       'tidemark_worker_events_total{region="us-east",keyspace="product",outcome="kept"} 2',
@@ -138,7 +141,7 @@ test('a reading that throws costs its own gauge alone', async () => {
   workerMetrics({ region: 'us-east', topic: 't', keyspaces: KEYSPACES, read: () => ({ beatAgeSeconds: 1 }) })
   const lines = await scrape()
   expect(lines).toContain('tidemark_worker_beat_age_seconds{region="us-east"} 1')
-  expect(lines.filter((line) => line.startsWith('tidemark_publisher_epoch'))).toEqual([])
+  expect(lines.filter((line) => line.startsWith('tidemark_publisher_epoch '))).toEqual([])
 })
 
 test('the lag’s buckets reach from a millisecond to five minutes; a clock that is ahead counts as no lag', async () => {

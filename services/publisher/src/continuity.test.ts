@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals'
 import type { Epoch } from '@tidemark/postgres'
 import { position } from '@tidemark/protocol'
+import type { EpochCause } from '@tidemark/telemetry'
 import { continuityOf, type StartFacts } from './continuity.ts'
 
 const EPOCH: Epoch = { number: 4, systemIdentifier: 99n, timeline: 1, start: 50n, slot: 'shop', shape: 'a' }
@@ -24,31 +25,35 @@ test('where nothing speaks against it the epoch continues at the slot’s positi
   expect(continuityOf({ ...FACTS, slot: { confirmed: 50n, lost: false, activePid: null } }).kind).toBe('continue')
 })
 
-test.each<[string, Partial<StartFacts>]>([
-  ['no epoch was ever recorded', { newest: undefined }],
-  ['there is no slot', { slot: undefined }],
-  ['the slot was lost', { slot: { confirmed: 100n, lost: true, activePid: null } }],
-  ['the slot has no confirmed position', { slot: { confirmed: null, lost: false, activePid: null } }],
-  ['the epoch may not be continued', { newest: { ...EPOCH, shape: null } }],
-  ['the slot has another name', { slotName: 'other' }],
-  ['keys are made in another way', { shape: 'b' }],
-])('I4: %s: a new epoch with a new slot', (_, change) => {
-  expect(continuityOf({ ...FACTS, ...change })).toMatchObject({ kind: 'new-epoch', from: null })
+test.each<[string, EpochCause, Partial<StartFacts>]>([
+  ['no epoch was ever recorded', 'first', { newest: undefined }],
+  ['there is no slot', 'slot-missing', { slot: undefined }],
+  ['the slot was lost', 'slot-lost', { slot: { confirmed: 100n, lost: true, activePid: null } }],
+  ['the slot has no confirmed position', 'slot-lost', { slot: { confirmed: null, lost: false, activePid: null } }],
+  ['the epoch may not be continued', 'publication', { newest: { ...EPOCH, shape: null } }],
+  ['the slot has another name', 'slot-renamed', { slotName: 'other' }],
+  ['keys are made in another way', 'keys', { shape: 'b' }],
+])('I4: %s: a new epoch with a new slot', (_, cause, change) => {
+  expect(continuityOf({ ...FACTS, ...change })).toMatchObject({ kind: 'new-epoch', from: null, cause })
 })
 
-test.each<[string, Partial<StartFacts>]>([
-  ['the timeline is another', { timeline: 2 }],
-  ['the cluster is another', { systemIdentifier: 98n }],
-  ['the slot stands before the epoch’s start', { slot: { confirmed: 49n, lost: false, activePid: null } }],
-  ['somebody else moved the slot', { confirmedByUs: 99n }],
-  ['Kafka holds a later epoch', { published: { lowest: position(4, 100n), highestEpoch: 5 } }],
-  ['Kafka holds less than was confirmed', { published: { lowest: position(4, 99n), highestEpoch: 4 } }],
-  ['Kafka holds an older epoch alone', { published: { lowest: position(3, 200n), highestEpoch: 3 } }],
-  ['the topic is new or emptied', { published: { lowest: undefined, highestEpoch: 0 } }],
-  ['Kafka lost what it had acknowledged', { busLostRecords: true }],
-])('I4: %s: a new epoch at the slot’s position', (_, change) => {
+test.each<[string, EpochCause, Partial<StartFacts>]>([
+  ['the timeline is another', 'timeline', { timeline: 2 }],
+  ['the cluster is another', 'cluster', { systemIdentifier: 98n }],
+  [
+    'the slot stands before the epoch’s start',
+    'slot-moved',
+    { slot: { confirmed: 49n, lost: false, activePid: null } },
+  ],
+  ['somebody else moved the slot', 'slot-moved', { confirmedByUs: 99n }],
+  ['Kafka holds a later epoch', 'kafka', { published: { lowest: position(4, 100n), highestEpoch: 5 } }],
+  ['Kafka holds less than was confirmed', 'kafka', { published: { lowest: position(4, 99n), highestEpoch: 4 } }],
+  ['Kafka holds an older epoch alone', 'kafka', { published: { lowest: position(3, 200n), highestEpoch: 3 } }],
+  ['the topic is new or emptied', 'kafka', { published: { lowest: undefined, highestEpoch: 0 } }],
+  ['Kafka lost what it had acknowledged', 'kafka', { busLostRecords: true }],
+])('I4: %s: a new epoch at the slot’s position', (_, cause, change) => {
   const facts = { ...FACTS, ...change }
-  expect(continuityOf(facts)).toMatchObject({ kind: 'new-epoch', from: facts.slot?.confirmed })
+  expect(continuityOf(facts)).toMatchObject({ kind: 'new-epoch', from: facts.slot?.confirmed, cause })
 })
 
 test('Kafka’s last records prove that the slot stands where it was left', () => {

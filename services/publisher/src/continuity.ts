@@ -1,5 +1,6 @@
 import type { Epoch, OpenEpoch, SlotState } from '@tidemark/postgres'
 import { type Lsn, position } from '@tidemark/protocol'
+import type { EpochCause } from '@tidemark/telemetry'
 import type { LastPublished } from './last-published.ts'
 
 /** What is known at a start, from the epoch table, the slot and the server. */
@@ -18,10 +19,16 @@ export interface StartFacts {
   readonly busLostRecords: boolean
 }
 
+/** What speaks against it: for the metric, and for a person. */
+interface Doubt {
+  readonly cause: EpochCause
+  readonly reason: string
+}
+
 export type Continuity =
   | { readonly kind: 'continue'; readonly epoch: OpenEpoch; readonly from: Lsn }
   /** `from` is the kept slot's position; null when the slot is to be made anew. */
-  | { readonly kind: 'new-epoch'; readonly reason: string; readonly from: Lsn | null }
+  | ({ readonly kind: 'new-epoch'; readonly from: Lsn | null } & Doubt)
   /** The newest epoch was recorded, but its slot was not made, or not told of. */
   | { readonly kind: 'unfinished'; readonly epoch: Epoch }
 
@@ -36,35 +43,40 @@ export function continuityOf(facts: StartFacts): Continuity {
   if (kept.from === undefined) {
     // An unfinished epoch has no records yet: its number can be used, if it is of this history.
     if (newest && newest.start === null && isOfThisHistory(newest, facts)) return { kind: 'unfinished', epoch: newest }
-    return { kind: 'new-epoch', reason: kept.reason, from: null }
+    return { kind: 'new-epoch', ...kept.doubt, from: null }
   }
   const { epoch, from } = kept
-  const reason = reasonAgainst(epoch, from, facts)
-  return reason === undefined ? { kind: 'continue', epoch, from } : { kind: 'new-epoch', reason, from }
+  const doubt = doubtAbout(epoch, from, facts)
+  return doubt === undefined ? { kind: 'continue', epoch, from } : { kind: 'new-epoch', ...doubt, from }
 }
 
-type Kept = { readonly from: Lsn; readonly epoch: OpenEpoch } | { readonly from?: undefined; readonly reason: string }
+type Kept = { readonly from: Lsn; readonly epoch: OpenEpoch } | { readonly from?: undefined; readonly doubt: Doubt }
 
 function slotToKeep(facts: StartFacts): Kept {
   const { newest, slot } = facts
-  if (!newest) return { reason: 'the source has no epoch yet' }
-  if (newest.start === null) return { reason: `the opening of epoch ${newest.number} was cut off` }
-  if (!slot) return { reason: 'there is no slot' }
-  if (slot.lost) return { reason: 'the slot was lost or invalidated' }
-  if (slot.confirmed === null) return { reason: 'the slot has no confirmed position' }
-  if (newest.shape === null) return { reason: 'the publication was missing or incomplete' }
-  if (newest.slot !== facts.slotName) return { reason: `the slot was ${newest.slot} before` }
-  if (newest.shape !== facts.shape) return { reason: 'keys are made in another way than before' }
+  const no = (cause: EpochCause, reason: string) => ({ doubt: { cause, reason } })
+  if (!newest) return no('first', 'the source has no epoch yet')
+  if (newest.start === null) return no('opening-cut-off', `the opening of epoch ${newest.number} was cut off`)
+  if (!slot) return no('slot-missing', 'there is no slot')
+  if (slot.lost) return no('slot-lost', 'the slot was lost or invalidated')
+  if (slot.confirmed === null) return no('slot-lost', 'the slot has no confirmed position')
+  if (newest.shape === null) return no('publication', 'the publication was missing or incomplete')
+  if (newest.slot !== facts.slotName) return no('slot-renamed', `the slot was ${newest.slot} before`)
+  if (newest.shape !== facts.shape) return no('keys', 'keys are made in another way than before')
   return { from: slot.confirmed, epoch: { ...newest, start: newest.start } }
 }
 
-function reasonAgainst(newest: OpenEpoch, from: Lsn, facts: StartFacts): string | undefined {
-  if (newest.systemIdentifier !== facts.systemIdentifier) return 'the server is another cluster'
-  if (newest.timeline !== facts.timeline) return `timeline ${facts.timeline} follows ${newest.timeline}`
-  if (from < newest.start) return 'the slot stands before the start of the epoch'
-  if (facts.confirmedByUs !== undefined && from > facts.confirmedByUs) return 'somebody else moved the slot'
-  if (facts.busLostRecords) return 'Kafka lost records that it had acknowledged'
-  return facts.published && reasonInKafka(newest, from, facts.published)
+function doubtAbout(newest: OpenEpoch, from: Lsn, facts: StartFacts): Doubt | undefined {
+  const no = (cause: EpochCause, reason: string) => ({ cause, reason })
+  if (newest.systemIdentifier !== facts.systemIdentifier) return no('cluster', 'the server is another cluster')
+  if (newest.timeline !== facts.timeline) return no('timeline', `timeline ${facts.timeline} follows ${newest.timeline}`)
+  if (from < newest.start) return no('slot-moved', 'the slot stands before the start of the epoch')
+  if (facts.confirmedByUs !== undefined && from > facts.confirmedByUs)
+    return no('slot-moved', 'somebody else moved the slot')
+  const reason = facts.busLostRecords
+    ? 'Kafka lost records that it had acknowledged'
+    : facts.published && reasonInKafka(newest, from, facts.published)
+  return reason === undefined ? undefined : no('kafka', reason)
 }
 
 function reasonInKafka(newest: OpenEpoch, from: Lsn, published: LastPublished): string | undefined {

@@ -16,6 +16,7 @@ import {
 } from '@tidemark/postgres'
 import { formatLsn, type Lsn, type Source, TidemarkError } from '@tidemark/protocol'
 import { cancellableSleep, type Logger, outageLevel, withDeadline } from '@tidemark/service'
+import type { EpochCause } from '@tidemark/telemetry'
 import type { Client } from 'pg'
 import { type Continuity, continuityOf } from './continuity.ts'
 import type { LastPublished } from './last-published.ts'
@@ -32,6 +33,8 @@ export interface OpeningOptions {
   readonly lastPublished: (() => Promise<LastPublished>) | undefined
   /** The server's process of our last stream, if there was one. */
   readonly previousBackend: number | undefined
+  /** A new epoch was recorded: its number is taken. */
+  readonly onNewEpoch: (cause: EpochCause) => void
 }
 
 export interface OpenedSource {
@@ -127,17 +130,18 @@ async function follow(
 }
 
 async function record(
-  { reason, from }: Extract<Continuity, { kind: 'new-epoch' }>,
-  { client, source, log }: OpeningOptions,
+  { cause, reason, from }: Extract<Continuity, { kind: 'new-epoch' }>,
+  { client, source, log, onNewEpoch }: OpeningOptions,
   { systemIdentifier, timeline }: ServerFacts,
   { shape, highestEpoch }: Known,
 ): Promise<Epoch> {
   const newest = await newestEpoch(client, source.name)
   const number = Math.max(newest?.number ?? 0, highestEpoch) + 1
   const epoch = { number, systemIdentifier, timeline, start: from, slot: source.slot, shape }
-  log.warn({ epoch: number, reason }, 'the stream cannot be shown to continue: a new epoch')
+  log.warn({ epoch: number, cause, reason }, 'the stream cannot be shown to continue: a new epoch')
   const recorded = recordEpoch(client, source.name, epoch)
   await reportWhile(recorded, log, 'the epoch’s row waits to be committed, perhaps for a synchronous standby')
+  onNewEpoch(cause)
   return epoch
 }
 

@@ -173,6 +173,7 @@ class Publisher {
       busLostRecords: this.#busLostRecords,
       lastPublished: this.#confirmed === undefined ? () => bus.lastPublished() : undefined,
       previousBackend: this.#backend,
+      onNewEpoch: (cause) => this.metrics.epochOpened(cause),
     })
     if (opened.isNewEpoch) this.#offsets.forget()
     this.#busLostRecords = false
