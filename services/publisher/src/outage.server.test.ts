@@ -1,8 +1,6 @@
 import { execFileSync } from 'node:child_process'
-import { once } from 'node:events'
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
-import { KafkaServer, PostgresServer } from '@tidemark/local'
+import { KafkaServer, PostgresServer, TcpProxy } from '@tidemark/local'
 import { epochOf } from '@tidemark/protocol'
 import { Kafka, logLevel } from 'kafkajs'
 import { PublisherContext } from './testing/publisher-context.ts'
@@ -154,43 +152,10 @@ test('I4: a topic that is made anew while the publisher runs opens a new epoch',
   await ctx.untilTrue('epoch 2 is open', () => ctx.logged.some((l) => l.msg === 'a new epoch is open' && l.epoch === 2))
 })
 
-/** Everything to and from Postgres, and a way to swallow it: no reset, no end, as when a cable is pulled. */
-async function openProxy(port: number) {
-  const sockets = new Set<Socket>()
-  const server = createServer((from) => {
-    const to = connect(port, '127.0.0.1')
-    for (const [a, b] of [
-      [from, to],
-      [to, from],
-    ] as const) {
-      sockets.add(a)
-      a.on('error', () => b.destroy())
-      a.on('close', () => b.destroy())
-      a.pipe(b)
-    }
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return {
-    port: (server.address() as AddressInfo).port,
-    swallow: () => {
-      for (const socket of sockets) {
-        socket.unpipe()
-        socket.removeAllListeners('close')
-        socket.pause()
-      }
-    },
-    async [Symbol.asyncDispose]() {
-      for (const socket of sockets) socket.destroy()
-      server.close()
-    },
-  }
-}
-
 test('a network that swallows everything is noticed on both connections, and the slot is taken back', async () => {
   const { ctx, source } = await openProducts()
   await using _ = ctx
-  await using proxy = await openProxy(postgres.port)
+  await using proxy = await TcpProxy.start(postgres.port)
   const url = new URL(ctx.url)
   url.port = String(proxy.port)
   // The server would never give up its half by itself.
@@ -198,7 +163,7 @@ test('a network that swallows everything is noticed on both connections, and the
   ctx.start(source, { ...QUICK, postgresUrl: url.href, silenceMs: 1_000, pulseDeadlineMs: 1_000 })
   await ctx.follow(source)
   await ctx.until('the epoch is announced', (records) => records.some((r) => r.kind === 'epoch'))
-  proxy.swallow()
+  proxy.silence({ newConnections: 'forwarded' })
   await ctx.sql.query("insert into product values (1, 'x')")
   await ctx.until('the event', () => ctx.keys().includes('product:1'))
   expect(restarts(ctx)).toBeGreaterThan(0)
