@@ -18,7 +18,8 @@ export interface OpenEpoch extends Epoch {
   readonly start: Lsn
 }
 
-const CREATE = `
+/** As statements: the table, for whoever brings the source into being. */
+export const EPOCH_TABLE = `
   create schema if not exists tidemark;
   create table if not exists tidemark.epoch (
     source text not null,
@@ -30,7 +31,10 @@ const CREATE = `
     shape text,
     opened_at timestamptz not null default now(),
     primary key (source, epoch));
-  alter table tidemark.epoch add column if not exists shape text;
+  alter table tidemark.epoch add column if not exists shape text;`
+
+/** Every app reads it; a role that is to see less is given what `tidemark init --print-sql` prints instead. */
+const OPEN_TO_ALL = `
   grant usage on schema tidemark to public;
   grant select on tidemark.epoch to public`
 
@@ -44,7 +48,7 @@ export async function ensureEpochTable(client: Client): Promise<void> {
   )
   if (rows[0]?.ready) return
   try {
-    await client.query(CREATE)
+    await client.query(EPOCH_TABLE + OPEN_TO_ALL)
   } catch (error) {
     throw codedError(error, 'the table tidemark.epoch cannot be created')
   }

@@ -8,8 +8,18 @@ export {
   recordEpoch,
   recordStart,
 } from './epoch.ts'
+export { openFirstEpoch } from './first-epoch.ts'
+export { leastPrivilege, type Roles, type SqlSection } from './grants.ts'
 export { quoteIdentifier, quoteLiteral, quoteTable } from './identifier.ts'
-export { checkPublication, ensurePublication } from './publication.ts'
+export { lockOpening, unlockOpening } from './opening-lock.ts'
+export {
+  checkPublication,
+  createPublication,
+  ensurePublication,
+  inspectPublication,
+  type PublicationMistake,
+  tablesOf,
+} from './publication.ts'
 export { checkTables } from './replica-identity.ts'
 export { readServerFacts, type ServerFacts } from './server-facts.ts'
 export { endBackend, readSlot, recreateSlot, type SlotState } from './slot.ts'

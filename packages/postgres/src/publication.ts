@@ -14,8 +14,17 @@ export function neededColumns(source: Source, table: string): string[] {
   return [...new Set(columns)].sort()
 }
 
-/** What is wrong with the publication: `missing`, or the mistakes by which changes would be lost, each with its remedy. */
-async function inspectPublication(client: Client, source: Source): Promise<'missing' | readonly string[]> {
+/** A way in which changes would be lost, and what mends it: SQL to run, or a sentence. */
+export interface PublicationMistake {
+  readonly what: string
+  readonly mend: string
+}
+
+/** `missing`, or the mistakes by which changes would be lost: none when the publication is whole. */
+export async function inspectPublication(
+  client: Client,
+  source: Source,
+): Promise<'missing' | readonly PublicationMistake[]> {
   const { rows } = await client.query<{ publishes_all: boolean }>(
     `select pubinsert and pubupdate and pubdelete and pubtruncate as publishes_all
        from pg_publication where pubname = $1`,
@@ -35,7 +44,7 @@ export async function ensurePublication(client: Client, source: Source): Promise
   const found = await inspectPublication(client, source)
   if (found !== 'missing' && found.length === 0) return
   await distrustNewestEpoch(client, source.name)
-  if (found === 'missing') await createPublication(client, source)
+  if (found === 'missing') await client.query(createPublication(source))
   else throw incomplete(source, found)
 }
 
@@ -44,45 +53,70 @@ export async function checkPublication(client: Client, source: Source): Promise<
   const found = await inspectPublication(client, source)
   if (found !== 'missing' && found.length === 0) return
   await distrustNewestEpoch(client, source.name)
-  throw incomplete(source, found === 'missing' ? ['Nothing to do: it is made again at the next start'] : found)
+  throw incomplete(source, found === 'missing' ? [DROPPED] : found)
 }
 
-function incomplete({ publication }: Source, mistakes: readonly string[]): TidemarkError {
+const DROPPED: PublicationMistake = { what: 'it is gone', mend: 'Nothing to do: it is made again at the next start' }
+
+function incomplete({ publication }: Source, mistakes: readonly PublicationMistake[]): TidemarkError {
   return new TidemarkError('PUBLICATION_INCOMPLETE', `publication ${publication} loses changes`, {
-    mend: mistakes.join('; '),
+    mend: mistakes.map(({ mend }) => mend).join('; '),
   })
 }
 
-async function createPublication(client: Client, source: Source): Promise<void> {
-  await client.query(
-    `create publication ${quoteIdentifier(source.publication)} for table ${tablesOf(source).map(quoteTable).join(', ')}
-       with (publish_via_partition_root = true)`,
+/** As a statement: a publication of exactly the source's tables. */
+export function createPublication(source: Source): string {
+  return (
+    `create publication ${quoteIdentifier(source.publication)} ` +
+    `for table ${tablesOf(source).map(quoteTable).join(', ')} with (publish_via_partition_root = true)`
   )
 }
 
-function publishesTooLittle(source: Source): string {
-  return (
-    `Run: ALTER PUBLICATION ${quoteIdentifier(source.publication)} ` +
-    `SET (publish = 'insert, update, delete, truncate')`
-  )
+function publishesTooLittle(source: Source): PublicationMistake {
+  const name = quoteIdentifier(source.publication)
+  return {
+    what: 'it does not publish every kind of change',
+    mend: `Run: ALTER PUBLICATION ${name} SET (publish = 'insert, update, delete, truncate')`,
+  }
 }
 
 /** The view names tables as changes will name them: a partitioned one by its root, or by its leaves. */
-async function missingTables(client: Client, source: Source): Promise<string[]> {
+async function missingTables(client: Client, source: Source): Promise<PublicationMistake[]> {
   // Whole rows as JSON: row filters and column lists exist from Postgres 15 on.
   const { rows } = await client.query<{ row: PublishedTable }>(
     'select to_jsonb(t) as row from pg_publication_tables t where pubname = $1',
     [source.publication],
   )
   const published = new Map(rows.map(({ row }) => [`${row.schemaname}.${row.tablename}`, row]))
+  return tablesOf(source).flatMap((table) => mistakesOf(source, table, published.get(table)))
+}
+
+function mistakesOf(source: Source, table: string, row: PublishedTable | undefined): PublicationMistake[] {
   const name = quoteIdentifier(source.publication)
-  return tablesOf(source).flatMap((table) => {
-    const row = published.get(table)
-    if (!row) return [`Run: ALTER PUBLICATION ${name} ADD TABLE ${quoteTable(table)}${VIA_ROOT}`]
-    if (row.rowfilter) return [`Take the row filter of ${table} out of ${name}: what it hides changes unseen`]
-    const hidden = neededColumns(source, table).filter((column) => row.attnames?.includes(column) === false)
-    return hidden.length > 0 ? [`Add ${hidden.join(', ')} to the column list of ${table} in ${name}`] : []
-  })
+  if (!row) {
+    return [
+      {
+        what: `table ${table} is not in it`,
+        mend: `Run: ALTER PUBLICATION ${name} ADD TABLE ${quoteTable(table)}${VIA_ROOT}`,
+      },
+    ]
+  }
+  if (row.rowfilter) {
+    return [
+      {
+        what: `it has a row filter for ${table}`,
+        mend: `Take the row filter of ${table} out of ${name}: what it hides changes unseen`,
+      },
+    ]
+  }
+  const hidden = neededColumns(source, table).filter((column) => row.attnames?.includes(column) === false)
+  if (hidden.length === 0) return []
+  return [
+    {
+      what: `it hides columns of ${table} that keys are made of`,
+      mend: `Add ${hidden.join(', ')} to the column list of ${table} in ${name}`,
+    },
+  ]
 }
 
 interface PublishedTable {

@@ -1,0 +1,87 @@
+import type { Source } from '@tidemark/protocol'
+import { EPOCH_TABLE } from './epoch.ts'
+import { quoteIdentifier, quoteLiteral } from './identifier.ts'
+import { createPublication, tablesOf } from './publication.ts'
+
+export interface Roles {
+  readonly publisher: string
+  /** The role that an app reads and refills with. */
+  readonly app: string
+}
+
+/** One part of what a DBA runs, with why. */
+export interface SqlSection {
+  readonly why: string
+  readonly sql: string
+}
+
+/**
+ * All that the source needs of its database, as SQL for whoever owns it; nothing here is needed but by what its comment
+ * names. It can be run again. No password is in it.
+ */
+export function leastPrivilege(source: Source, roles: Roles): SqlSection[] {
+  const publisher = quoteIdentifier(roles.publisher)
+  const app = quoteIdentifier(roles.app)
+  return [
+    {
+      why:
+        'The publisher’s role. REPLICATION lets it make its slot and stream from it. It needs no SELECT on your tables.\n' +
+        `Then give it a password that no log sees: in psql, \\password ${roles.publisher}`,
+      sql: `${createRole(roles.publisher)}\nalter role ${publisher} with login replication;`,
+    },
+    {
+      why: 'The role of your app, if it has none yet. Give it the grants on your tables that it needs.',
+      sql: createRole(roles.app),
+    },
+    {
+      why: 'Both connect to this database, also where PUBLIC may not.',
+      sql: forThisDatabase(`grant connect on database %I to ${publisher}, ${app}`),
+    },
+    {
+      why: 'The epochs of the source. Replicas carry the table along, and readers learn from it which history they are in.',
+      sql: EPOCH_TABLE.replace(/^ {2}/gm, '').trim(),
+    },
+    {
+      why: 'The publisher records epochs: it adds rows, and changes these two columns of the newest.',
+      sql:
+        `grant usage on schema tidemark to ${publisher};\n` +
+        `grant select, insert, update (start_lsn, shape) on tidemark.epoch to ${publisher};`,
+    },
+    {
+      why: 'The publisher checks the replica identity of each table by its name: it must see the schemas, not the rows.',
+      sql: schemasOf(source)
+        .map((schema) => `grant usage on schema ${quoteIdentifier(schema)} to ${publisher};`)
+        .join('\n'),
+    },
+    {
+      why: 'The publication. Only the owner of the tables, or a superuser, may make it; the publisher only reads it.',
+      sql: unless(
+        `select from pg_publication where pubname = ${quoteLiteral(source.publication)}`,
+        createPublication(source),
+      ),
+    },
+    {
+      why: 'What the app reads beside its own tables: which history the server that it loads from is in.',
+      sql: `grant usage on schema tidemark to ${app};\ngrant select on tidemark.epoch to ${app};`,
+    },
+  ]
+}
+
+function schemasOf(source: Source): string[] {
+  return [...new Set(tablesOf(source).map((table) => table.slice(0, table.indexOf('.'))))]
+}
+
+function createRole(name: string): string {
+  const role = quoteLiteral(name)
+  return unless(`select from pg_roles where rolname = ${role}`, `create role ${quoteIdentifier(name)} login`)
+}
+
+/** Some statements have no `if not exists` of their own. */
+function unless(condition: string, statement: string): string {
+  return `do $do$ begin\n  if not exists (${condition}) then\n    ${statement};\n  end if;\nend $do$;`
+}
+
+/** The statements that want the database's name take no expression for it. */
+function forThisDatabase(statement: string): string {
+  return `do $do$ begin\n  execute format(${quoteLiteral(statement)}, current_database());\nend $do$;`
+}
