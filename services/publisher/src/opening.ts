@@ -5,6 +5,7 @@ import {
   endBackend,
   ensureEpochTable,
   ensurePublication,
+  lockOpening,
   newestEpoch,
   type OpenEpoch,
   readServerFacts,
@@ -13,6 +14,7 @@ import {
   recordStart,
   recreateSlot,
   type ServerFacts,
+  unlockOpening,
 } from '@tidemark/postgres'
 import { formatLsn, type Lsn, type Source, TidemarkError } from '@tidemark/protocol'
 import { cancellableSleep, type Logger, outageLevel, withDeadline } from '@tidemark/service'
@@ -71,7 +73,7 @@ async function openAlone(options: OpeningOptions): Promise<OpenedSource> {
   // Nothing is confirmed before an epoch is announced: a slot that has moved proves that the wait was done.
   if (opened.from <= opened.epoch.start) await waitForRunning(options, server)
   // After a failure the connection is closed, and the lock with it.
-  await client.query('select pg_advisory_unlock_all()')
+  await unlockOpening(client)
   options.log.info(
     { epoch: opened.epoch.number, from: formatLsn(opened.from), timeline: server.timeline },
     opened.isNewEpoch ? 'a new epoch is open' : 'the epoch continues',
@@ -95,14 +97,6 @@ async function inspect(options: OpeningOptions) {
   const facts = { newest, slot, slotName: source.slot, systemIdentifier, timeline, shape }
   const continuity = continuityOf({ ...facts, published, confirmedByUs, busLostRecords })
   return { server, known: { shape, highestEpoch: published?.highestEpoch ?? 0 }, continuity }
-}
-
-async function lockOpening(client: Client, source: Source): Promise<void> {
-  const { rows } = await client.query<{ locked: boolean }>(
-    `select pg_try_advisory_lock(hashtextextended('tidemark opening ' || $1, 0)) as locked`,
-    [source.name],
-  )
-  if (!rows[0]?.locked) throw new TidemarkError('SLOT_ACTIVE', 'another publisher is opening the source')
 }
 
 async function refuseActive(options: OpeningOptions, activePid: number | null): Promise<void> {
