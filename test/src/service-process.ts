@@ -12,19 +12,35 @@ export class ServiceProcess implements AsyncDisposable {
   readonly name: 'publisher' | 'worker'
   readonly #context: PipelineContext
   readonly #folder: string
+  readonly #env: NodeJS.ProcessEnv
   #child: Child | undefined
   #kills = 0
 
-  private constructor(name: 'publisher' | 'worker', context: PipelineContext, folder: string) {
+  private constructor(name: 'publisher' | 'worker', context: PipelineContext, folder: string, env: NodeJS.ProcessEnv) {
     this.name = name
     this.#context = context
     this.#folder = folder
+    this.#env = env
   }
 
-  static async start(name: 'publisher' | 'worker', context: PipelineContext): Promise<ServiceProcess> {
-    const service = new ServiceProcess(name, context, await mkdtemp(join(tmpdir(), 'tidemark-')))
+  /** @param env goes before what the context says */
+  static async start(
+    name: 'publisher' | 'worker',
+    context: PipelineContext,
+    env: NodeJS.ProcessEnv = {},
+  ): Promise<ServiceProcess> {
+    const service = new ServiceProcess(name, context, await mkdtemp(join(tmpdir(), 'tidemark-')), env)
     await service.start()
     return service
+  }
+
+  get pid(): number {
+    if (!this.#child) throw new Error(`the ${this.name} was not started`)
+    return this.#child.pid
+  }
+
+  get logFile(): string {
+    return join(this.#folder, `${this.name}.log`)
   }
 
   get kills(): number {
@@ -39,7 +55,7 @@ export class ServiceProcess implements AsyncDisposable {
       name: this.name,
       command: process.execPath,
       args: ['--disable-warning=ExperimentalWarning', join(SERVICES, this.name, 'src/main.ts')],
-      logFile: join(this.#folder, `${this.name}.log`),
+      logFile: this.logFile,
       env: {
         ...process.env,
         TIDEMARK_TEST_NAME: name,
@@ -51,6 +67,7 @@ export class ServiceProcess implements AsyncDisposable {
         TIDEMARK_KAFKA_SESSION_MS: '1000',
         TIDEMARK_KAFKA_SILENCE_MS: '5000',
         TIDEMARK_TELEMETRY_PORT: String(port),
+        ...this.#env,
       },
       ready: async (signal) => (await fetch(`http://127.0.0.1:${port}/livez`, { signal })).ok,
       readyTimeoutMs: 60_000,
