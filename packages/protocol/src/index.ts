@@ -21,4 +21,14 @@ export {
   version,
 } from './position.ts'
 export { decodeRecord, type EncodedRecord, encodeRecord, RECORD_FORMAT, type TidemarkRecord } from './record.ts'
-export { defineSource, type Keyspace, keyspaceOf, type ParamsOf, type Source, type SourceConfig } from './source.ts'
+export {
+  defineSource,
+  type Keyspace,
+  keyspaceOf,
+  keyspaceOfKey,
+  type ParamsOf,
+  type Source,
+  type SourceConfig,
+  TAGS,
+} from './source.ts'
+export { tagKey } from './tag.ts'

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { keyFor, MAX_KEY_BYTES, parseTemplate, renderKey, templatesOverlap } from './key-template.ts'
+import { isKeyOf, keyFor, MAX_KEY_BYTES, parseTemplate, renderKey, templatesOverlap } from './key-template.ts'
 
 const product = parseTemplate('product:{id}')
 const line = parseTemplate('order:{order}:line:{line}')
@@ -122,5 +122,19 @@ test('whether templates overlap agrees with trying all keys', () => {
       .filter((_, j) => [...keysOf[i]!].some((key) => keysOf[j]!.has(key)))
       .map(({ text }) => text)
     expect([a.text, found]).toEqual([a.text, shared])
+  }
+})
+
+test('a key that a template gives is one of it, and one that it would spell otherwise is not', () => {
+  fc.assert(
+    fc.property(values, values, (order, no) => {
+      const key = renderKey(line, (param) => (param === 'order' ? order : no))!
+      expect(isKeyOf(line, key)).toBe(true)
+      expect(isKeyOf(product, key)).toBe(false)
+    }),
+  )
+  expect(isKeyOf(product, 'product:a%3Ab')).toBe(true)
+  for (const other of ['product:a:b', 'product:a%3ab', 'product:%41', 'product:a b', 'product:%', 'Product:a']) {
+    expect(isKeyOf(product, other)).toBe(false)
   }
 })

@@ -6,6 +6,9 @@ import { TidemarkError } from './errors.ts'
  * Values are written as Postgres prints them, with the few characters that would make two keys look alike
  * percent-encoded. A null value makes no key: no cache entry can be named by it. A key of more than MAX_KEY_BYTES
  * makes none either: an app is refused it, so it can be in no cache and needs no invalidation.
+ *
+ * Two texts are two keys, also where Postgres takes them for equal (numeric 1.0 and 1.00, citext, a padded char(n), an
+ * integer with a leading zero): an app gives a value as the row prints it, not as its own caller spelt it.
  */
 export interface KeyTemplate {
   readonly text: string
@@ -47,6 +50,21 @@ export function templatesOverlap(a: KeyTemplate, b: KeyTemplate): boolean {
       const other = b.segments[i]!
       return 'param' in s || 'param' in other || s.literal === other.literal
     })
+  )
+}
+
+/** A value as `encodeValue` leaves it. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what must be encoded
+const ENCODED_VALUE = /^(?:[^%:{}\u0000-\u0020\u007f]|%(?:[01][0-9A-F]|20|25|3A|7B|7D|7F))*$/
+
+/** Whether `key` is one that the template can give, spelt just as it would give it. */
+export function isKeyOf(template: KeyTemplate, key: string): boolean {
+  const parts = key.split(':')
+  return (
+    key.isWellFormed() &&
+    Buffer.byteLength(key) <= MAX_KEY_BYTES &&
+    parts.length === template.segments.length &&
+    template.segments.every((s, i) => ('literal' in s ? s.literal === parts[i] : ENCODED_VALUE.test(parts[i]!)))
   )
 }
 

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals'
 import { isTidemarkError } from './errors.ts'
 import type { KeyValue } from './key-template.ts'
-import { defineSource, keyspaceOf, type ParamsOf, type SourceConfig } from './source.ts'
+import { defineSource, keyspaceOf, keyspaceOfKey, type ParamsOf, type SourceConfig } from './source.ts'
 
 const shop = {
   name: 'my-shop',
@@ -98,7 +98,17 @@ test.each<[string, unknown, string | RegExp]>([
     withProduct({ key: 'product:{id' }),
     /^keyspaces\.product\.key: segment "\{id" is neither/,
   ],
-  ['no tables', withProduct({ tables: {} }), /^keyspaces\.product\.tables: name at least one table/],
+  ['no word on tables', withProduct({ tables: undefined }), /^keyspaces\.product\.tables: .*expected record/],
+  [
+    'a keyspace with the name of the tags’ own',
+    { ...shop, keyspaces: { tag: { key: 'label:{id}', tables: {} } } },
+    'keyspaces.tag: the name is reserved for tags',
+  ],
+  [
+    'keys that could be tags',
+    { ...shop, keyspaces: { label: { key: 'tag:{id}', tables: {} } } },
+    'keyspaces.label.key: a key of tag:{id} could also be one of tag:{name} (keyspace tag); give them different literals',
+  ],
   [
     'tables that are no object',
     withProduct({ tables: 'public.products' }),
@@ -168,7 +178,6 @@ test('all mistakes are reported at once, those of the shape and those of the tem
     'keyspaces.b.contract.ttlMs',
     'keyspaces.b.key',
     'keyspaces.c.key',
-    'keyspaces.c.tables',
     'name',
     'partitions',
   ])
@@ -182,6 +191,29 @@ test('a keyspace is found by its name, and a name that is none is refused with t
       `KEYSPACE_UNKNOWN: source my-shop has no keyspace ${JSON.stringify(name)}. It has product, line`,
     )
   }
+})
+
+test('a keyspace may have no tables: messages alone change it', () => {
+  expect(defineSource(withProduct({ tables: {} })).keyspaces.product!.tables).toEqual({})
+})
+
+test.each([
+  ['product:42', 'product'],
+  ['product:', 'product'],
+  ['product:Müller%20&%20Söhne', 'product'],
+  ['tag:sale', 'tag'],
+  ['order:1:line:2', 'line'],
+  ['product:4 2', undefined],
+  ['product:%41', undefined],
+  ['product:%3a', undefined],
+  ['product:\ud800', undefined],
+  [`product:${'x'.repeat(1024)}`, undefined],
+  ['prodcut:42', undefined],
+  ['product', undefined],
+  ['product:42:reviews', undefined],
+  ['', undefined],
+])('the keyspace of %j is %s', (key, name) => {
+  expect(keyspaceOfKey(defineSource(shop), key)?.name).toBe(name)
 })
 
 test('types: the parameters of a key are those of its template', () => {

@@ -1,8 +1,9 @@
 import { z } from 'zod'
 import { type Contract, contractSchema } from './contract.ts'
 import { TidemarkError } from './errors.ts'
-import { type KeyTemplate, type KeyValue, parseTemplate, templatesOverlap } from './key-template.ts'
+import { isKeyOf, type KeyTemplate, type KeyValue, parseTemplate, templatesOverlap } from './key-template.ts'
 import { MAX_KEYSPACE_BYTES } from './record.ts'
+import { TAG_KEY, TAG_KEYSPACE, TAG_TEMPLATE } from './tag.ts'
 
 const NAME = /^[a-z][a-z0-9_-]*$/
 const POSTGRES_NAME = /^[a-z_][a-z0-9_]{0,62}$/
@@ -16,11 +17,10 @@ const keyspaceSchema = z.strictObject({
       z.string().regex(/^[^.]+\..+$/, 'must be schema.table, spelt as in the catalog'),
       z.record(z.string(), z.string().min(1)),
     )
-    .refine(
-      (tables) => Object.keys(tables).length > 0,
-      'name at least one table: nothing else invalidates the keyspace',
-    )
-    .describe('Which tables change the value: schema.table → the column that gives each param of the key.'),
+    .describe(
+      'Which tables change the value: schema.table → the column that gives each param of the key. Empty for what only ' +
+        'tidemark.invalidate() changes.',
+    ),
   contract: contractSchema.prefault({}),
   maxKeysPerTransaction: z
     .int()
@@ -74,6 +74,16 @@ export interface Source<Keys extends Readonly<Record<string, string>> = Readonly
   readonly keyspaces: { readonly [N in keyof Keys & string]: Keyspace<Keys[N]> }
 }
 
+/** The keyspace that every source has beside its own. A floor of it makes every tag stale. */
+export const TAGS: Keyspace<typeof TAG_KEY> = {
+  name: TAG_KEYSPACE,
+  key: TAG_KEY,
+  template: TAG_TEMPLATE,
+  tables: {},
+  contract: contractSchema.parse({}),
+  maxKeysPerTransaction: keyspaceSchema.shape.maxKeysPerTransaction.parse(undefined),
+}
+
 type KeysOf<C extends SourceConfig> = { readonly [N in keyof C['keyspaces'] & string]: C['keyspaces'][N]['key'] }
 
 type ParamNames<T extends string> = T extends `${string}{${infer P}}${infer Rest}` ? P | ParamNames<Rest> : never
@@ -118,8 +128,9 @@ function mistakeOf(issue: z.core.$ZodIssue): string {
 function templateMistakes(keyspaces: unknown): string[] {
   if (!isObject(keyspaces)) return []
   const mistakes: string[] = []
-  const seen: { name: string; template: KeyTemplate }[] = []
+  const seen: { name: string; template: KeyTemplate }[] = [{ name: TAG_KEYSPACE, template: TAG_TEMPLATE }]
   for (const [name, keyspace] of Object.entries(keyspaces)) {
+    if (name === TAG_KEYSPACE) mistakes.push(`keyspaces.${name}: the name is reserved for tags`)
     const template = templateOf(name, keyspace, mistakes)
     if (!template) continue
     for (const other of seen) {
@@ -167,4 +178,9 @@ export function keyspaceOf(source: Source, name: string): Keyspace {
   throw new TidemarkError('KEYSPACE_UNKNOWN', `source ${source.name} has no keyspace ${JSON.stringify(name)}`, {
     mend: `It has ${Object.keys(source.keyspaces).join(', ')}`,
   })
+}
+
+/** The keyspace of the source, or that of tags, that a key is of; undefined when no template gives such a key. */
+export function keyspaceOfKey(source: Source, key: string): Keyspace | undefined {
+  return [...Object.values(source.keyspaces), TAGS].find(({ template }) => isKeyOf(template, key))
 }
