@@ -1,4 +1,6 @@
-import { ConfigResourceTypes, type Kafka } from 'kafkajs'
+import kafkajs, { type Kafka } from 'kafkajs'
+
+// Node finds but the first of this CommonJS module's names: the others come with the whole.
 
 /** What a cluster says of a topic. */
 export interface TopicFacts {
@@ -35,7 +37,7 @@ export async function readTopic(kafka: Kafka, topic: string): Promise<TopicFacts
     const offsets = await admin.fetchTopicOffsets(topic)
     const described = await admin.describeConfigs({
       includeSynonyms: false,
-      resources: [{ type: ConfigResourceTypes.TOPIC, name: topic }],
+      resources: [{ type: kafkajs.ConfigResourceTypes.TOPIC, name: topic }],
     })
     const entries = described.resources[0]?.configEntries ?? []
     const partitions = (topics[0]?.partitions ?? []).map(({ partitionId, leader, replicas, isr }) => {
