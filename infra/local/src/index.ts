@@ -1,3 +1,4 @@
+export { type Certificate, CertificateAuthority, type ServerCertificateOptions } from './certificates.ts'
 export { Child, type ChildSpec, type Exit } from './child.ts'
 export { type LocalServerCode, LocalServerError } from './errors.ts'
 export {
@@ -10,6 +11,7 @@ export {
 } from './given-servers.ts'
 export { type KafkaOptions, KafkaServer } from './kafka.ts'
 export type { KafkaSettings } from './kafka-files.ts'
+export { KAFKA_AUTHORIZER, type KafkaListener, type KafkaListeners, type KafkaUsers } from './kafka-listeners.ts'
 export { freePort } from './ports.ts'
 export { type PostgresOptions, PostgresServer, type ReplicaOptions } from './postgres.ts'
 export type { PostgresSettings } from './postgres-data.ts'

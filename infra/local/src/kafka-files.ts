@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { cached } from './cache.ts'
+import { type KafkaUsers, SCRAM } from './kafka-listeners.ts'
 import { type FetchOptions, fetchWithMaven } from './maven.ts'
 
 export const KAFKA_VERSION = '4.3.1'
@@ -24,24 +25,39 @@ export async function kafkaJars({ onProgress = () => undefined, signal }: FetchO
   })
 }
 
+export interface Format {
+  readonly data: string
+  /** SCRAM's names and passwords are part of what is formatted. */
+  readonly users: KafkaUsers
+  readonly java: string
+  readonly jars: string
+}
+
 /**
  * Makes `data` a formatted log folder of a cluster with an id of its own. StorageTool costs the start of a Java machine, so
- * it runs once and its result is copied from then on. (The voters are in the settings, not in what it formats.)
+ * its result is copied from then on, unless there are users. (The voters are in the settings, not in what it formats.)
  */
-export async function formatData(data: string, java: string, jars: string): Promise<void> {
-  const template = await cached(`kafka-${KAFKA_VERSION}-formatted`, (folder) => runStorageTool(folder, java, jars))
+export async function formatData({ data, users, java, jars }: Format): Promise<void> {
   await mkdir(data, { recursive: true })
+  if (Object.keys(users).length > 0) return runStorageTool(dirname(data), java, jars, scramArguments(users))
+  const template = await cached(`kafka-${KAFKA_VERSION}-formatted`, (folder) => runStorageTool(folder, java, jars))
   await copyFile(join(template, 'data/bootstrap.checkpoint'), join(data, 'bootstrap.checkpoint'))
   const meta = await readFile(join(template, 'data/meta.properties'), 'utf8')
   const ownMeta = meta.replace(/^cluster\.id=.*$/m, `cluster.id=${kafkaUuid()}`)
   await writeFile(join(data, 'meta.properties'), ownMeta)
 }
 
-async function runStorageTool(folder: string, java: string, jars: string): Promise<void> {
-  const file = join(folder, 'server.properties')
+async function runStorageTool(folder: string, java: string, jars: string, more: readonly string[] = []): Promise<void> {
+  const file = join(folder, 'format.properties')
   await writeFile(file, propertiesText(brokerSettings({ data: join(folder, 'data'), port: 1, controllerPort: 2 })))
-  const args = ['-cp', join(jars, '*'), 'kafka.tools.StorageTool', 'format', '-t', kafkaUuid(), '-c', file]
+  const args = ['-cp', join(jars, '*'), 'kafka.tools.StorageTool', 'format', '-t', kafkaUuid(), '-c', file, ...more]
   await promisify(execFile)(java, ['-Xmx128m', ...args], { maxBuffer: 64 * 1024 * 1024 })
+}
+
+function scramArguments(users: KafkaUsers): string[] {
+  return Object.entries(users).flatMap(([name, password]) =>
+    SCRAM.flatMap((mechanism) => ['--add-scram', `${mechanism}=[name=${name},password=${password}]`]),
+  )
 }
 
 /** Sixteen bytes in URL-safe base64. The tools take a leading dash for an option. */

@@ -12,6 +12,7 @@ import {
   kafkaJars,
   propertiesText,
 } from './kafka-files.ts'
+import { type KafkaListeners, type KafkaUsers, listenerSettings, portsOf } from './kafka-listeners.ts'
 import { freePort, isOpen } from './ports.ts'
 import { openServerFolder, type ServerFolder } from './run-folder.ts'
 import type { ServerOptions } from './server-options.ts'
@@ -23,6 +24,10 @@ const DEFAULT_HEAP_MB = 384
 export interface KafkaOptions extends ServerOptions {
   readonly settings?: KafkaSettings
   readonly heapMb?: number
+  /** With TLS, beside the one in plain text. */
+  readonly listeners?: KafkaListeners
+  /** Whom the listeners with SASL know, by PLAIN and SCRAM. */
+  readonly users?: KafkaUsers
 }
 
 interface Place {
@@ -31,6 +36,9 @@ interface Place {
   readonly controllerPort: number
   readonly heapMb: number
   readonly settings: KafkaSettings
+  readonly listeners: KafkaListeners
+  readonly listenerPorts: ReadonlyMap<string, number>
+  readonly users: KafkaUsers
   readonly java: string
   readonly jars: string
   readonly onDeath: ServerOptions['onDeath']
@@ -54,12 +62,16 @@ export class KafkaServer implements AsyncDisposable {
     const java = await findJava()
     const jars = await kafkaJars(options)
     await using undo = new AsyncDisposableStack()
+    const { listeners = {}, users = {} } = options
     const server = new KafkaServer({
       folder: undo.use(await openServerFolder(options.dir)),
       port: options.port ?? (await freePort()),
       controllerPort: await freePort(),
       heapMb: options.heapMb ?? DEFAULT_HEAP_MB,
       settings: options.settings ?? {},
+      listeners,
+      listenerPorts: await portsOf(listeners),
+      users,
       java,
       jars,
       onDeath: options.onDeath,
@@ -73,6 +85,13 @@ export class KafkaServer implements AsyncDisposable {
   /** `host:port`, as clients want it. */
   get brokers(): string {
     return `127.0.0.1:${this.port}`
+  }
+
+  /** The same of one of the listeners with TLS. */
+  brokersOf(listener: string): string {
+    const port = this.#place.listenerPorts.get(listener)
+    if (port === undefined) throw new LocalServerError('WRONG_STATE', `kafka has no listener ${listener}`)
+    return `127.0.0.1:${port}`
   }
 
   get isRunning(): boolean {
@@ -133,13 +152,21 @@ export class KafkaServer implements AsyncDisposable {
   }
 
   async #prepare(): Promise<string> {
-    const { port, controllerPort, settings, java, jars } = this.#place
+    const { settings, users, java, jars } = this.#place
     const data = join(this.dir, 'data')
     const isFormatted = await stat(join(data, 'meta.properties')).catch(() => undefined)
-    if (!isFormatted) await formatData(data, java, jars)
+    if (!isFormatted) await formatData({ data, users, java, jars })
     const properties = join(this.dir, 'server.properties')
-    await writeFile(properties, propertiesText({ ...brokerSettings({ data, port, controllerPort }), ...settings }))
+    await writeFile(properties, propertiesText({ ...(await this.#brokerSettings(data)), ...settings }))
     return properties
+  }
+
+  async #brokerSettings(data: string): Promise<KafkaSettings> {
+    const { port, controllerPort, listeners, listenerPorts: ports, users } = this.#place
+    const broker = brokerSettings({ data, port, controllerPort })
+    if (ports.size === 0) return broker
+    const before = String(broker.listeners)
+    return { ...broker, ...(await listenerSettings(listeners, users, { folder: this.dir, ports, before })) }
   }
 }
 
