@@ -4,7 +4,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from '@jest/globals'
-import { RunFolder } from '@tidemark/local'
+import { PostgresServer, RunFolder } from '@tidemark/local'
 import { covers, epochOf, ORIGIN, type Position, type SourceConfig } from '@tidemark/protocol'
 import { type Published, PublisherContext } from './testing/publisher-context.ts'
 
@@ -102,6 +102,28 @@ test('a process that is asked to end does so in good order, and its slot is free
   await ctx.untilTrue('the slot is free', () =>
     ctx.value<boolean>('select not active from pg_replication_slots where slot_name = $1', [source.slot]),
   )
+})
+
+test('a process that is frozen loses its slot within its silence, whatever the server’s own timeout', async () => {
+  await using folder = await RunFolder.create()
+  await using server = await PostgresServer.start({ durable: false, settings: { wal_sender_timeout: 0 } })
+  await using ctx = await PublisherContext.open({ serverUrl: server.url() })
+  await ctx.sql.query('create table product (id int primary key, name text)')
+  const source = ctx.source(PRODUCTS)
+  const child = (await openProcess(ctx, folder))({ TIDEMARK_POSTGRES_SILENCE_MS: '2000' })
+  const free = 'select not active from pg_replication_slots where slot_name = $1'
+  try {
+    await ctx.follow(source)
+    await ctx.until('the epoch is announced', (records) => records.some((r) => r.kind === 'epoch'))
+    expect(await ctx.value<boolean>(free, [source.slot])).toBe(false)
+    child.kill('SIGSTOP')
+    const frozenAt = performance.now()
+    await ctx.untilTrue('the slot is free', () => ctx.value<boolean>(free, [source.slot]))
+    expect(performance.now() - frozenAt).toBeLessThan(6_000)
+  } finally {
+    child.kill('SIGKILL')
+    await ended(child)
+  }
 })
 
 test('what nobody but an operator can mend ends the process with the code on its last line', async () => {

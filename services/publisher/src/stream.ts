@@ -12,7 +12,7 @@ export interface StreamOptions {
   readonly publication: string
   /** The slot's `confirmed_flush_lsn`. */
   readonly start: Lsn
-  /** How long the server may say nothing while we listen. It is pinged every beat. */
+  /** How long either side may say nothing: the server while we listen, and we at any time. */
   readonly silenceMs: number
   /** What every status says, in the library's terms; see `Acker.forAcknowledge`. */
   readonly acknowledged: () => string
@@ -32,7 +32,8 @@ const WATCH_TICKS = 4
  *
  * - It would acknowledge what was merely received: its automatic acknowledgements and its timer are both off, and
  *   all statuses are ours, with the acker's position.
- * - With its timer off nobody answers keepalives: we do, at once, also while we have stopped reading.
+ * - With its timer off nobody answers keepalives: we do, at once. We speak and ask by a timer of our own, too: while
+ *   we have stopped reading no question reaches us, and a slow beat is not our silence.
  * - It parses inside a socket callback: our parser never throws, and what the handlers throw ends the stream.
  * - The end of its `subscribe()` is not always an error: any end is one here.
  * - It notices no half-open connection: we watch the server's silence, but not while it is we who do not read.
@@ -108,20 +109,21 @@ export class ReplicationStream {
   }
 
   async #start(): Promise<void> {
-    const { slot, publication, start } = this.#options
+    const { slot, publication, start, silenceMs } = this.#options
     const started = Promise.withResolvers<void>()
     this.#service.on('start', () => started.resolve())
     this.#service.on('error', (error) => this.#break(error))
     this.#service.on('data', (_lsn, message: Message) => this.#handle(() => this.#options.onMessage(message)))
     this.#service.on('heartbeat', (lsn, _time, shouldRespond) => this.#onKeepalive(lsn, shouldRespond))
-    const subscription = this.#service.subscribe(new PgoutputPlugin({ publication }), slot, formatLsn(start))
+    const plugin = new PgoutputPlugin({ publication, session: sessionSettings(silenceMs) })
+    const subscription = this.#service.subscribe(plugin, slot, formatLsn(start))
     const ended = subscription.then(
       () => Promise.reject(new TidemarkError('STREAM_BROKEN', 'the server ended the replication stream')),
       (error) => Promise.reject(startError(error)),
     )
     await Promise.race([started.promise, ended])
     ended.catch((error) => this.#break(error))
-    this.#watch = setInterval(() => this.#watchSilence(), this.#options.silenceMs / WATCH_TICKS)
+    this.#watch = setInterval(() => this.#tick(), silenceMs / WATCH_TICKS)
   }
 
   #onKeepalive(lsn: string, shouldRespond: boolean): void {
@@ -141,7 +143,8 @@ export class ReplicationStream {
   }
 
   /** Counts ticks instead of comparing times: a process that was itself stalled has not heard anything either. */
-  #watchSilence(): void {
+  #tick(): void {
+    this.status(true)
     if (this.#paused) return
     this.#silentTicks += 1
     if (this.#silentTicks <= WATCH_TICKS) return
@@ -156,14 +159,32 @@ export class ReplicationStream {
   }
 }
 
+/**
+ * What the server's side of the stream shall go by, whatever the server's own configuration says. Set on the stream
+ * itself: what a URL carries in `options` would replace what is set at the connection's start.
+ *
+ * The server's patience with us decides how long a frozen publisher, or one whose machine is gone, keeps its slot from
+ * the next; and while it skips a large transaction of unpublished tables, half of it is how long the server says nothing.
+ * Both must fit our own patience.
+ */
+function sessionSettings(silenceMs: number): Readonly<Record<string, string>> {
+  return { wal_sender_timeout: `${silenceMs}ms`, tcp_user_timeout: `${silenceMs}ms` }
+}
+
 type Plugin = Parameters<LogicalReplicationService['subscribe']>[0]
+
+interface PluginOptions {
+  readonly publication: string
+  /** Settings of the session, by name. */
+  readonly session: Readonly<Record<string, string>>
+}
 
 /** Our own parser and our own START_REPLICATION, with names quoted, in the library's frame. */
 class PgoutputPlugin implements Plugin {
   readonly name = 'pgoutput'
-  readonly options: { readonly publication: string }
+  readonly options: PluginOptions
 
-  constructor(options: { readonly publication: string }) {
+  constructor(options: PluginOptions) {
     this.options = options
   }
 
@@ -171,7 +192,10 @@ class PgoutputPlugin implements Plugin {
     return parseMessage(bytes)
   }
 
-  start(client: Client, slot: string, lsn: string): Promise<unknown> {
+  async start(client: Client, slot: string, lsn: string): Promise<unknown> {
+    for (const [name, value] of Object.entries(this.options.session)) {
+      await client.query(`SET ${name} = ${quoteLiteral(value)}`)
+    }
     const publications = quoteLiteral(quoteIdentifier(this.options.publication))
     return client.query(
       `START_REPLICATION SLOT ${quoteIdentifier(slot)} LOGICAL ${lsn} ` +
