@@ -37,12 +37,21 @@ const CODES = {
   /** The slot was lost or invalidated. The publisher re-creates it and opens a new epoch: every cached value is
    * refilled once. Raise `max_slot_wal_keep_size` if the outage was one that you want to survive without. */
   SLOT_LOST: { retriable: true },
+  /** Kafka holds a later epoch of the source than this server, which opened the newest one that it knows: another server
+   * has taken over. Nothing was published, and nothing will be, while the publisher looks again now and then. Point the
+   * source URL at the server that has taken over, and stop this one. If this server is the right one (it was set back
+   * without a recovery, or the other one is to be abandoned), run what the message says: a later epoch is opened. */
+  SOURCE_ABANDONED: { retriable: true },
   /** The replication stream ended, went silent, or carried what cannot be parsed. It is opened again. */
   STREAM_BROKEN: { retriable: true },
 
   // ── Kafka ─────────────────────────────────────────────────────────────────────────────────────────────────
   /** The topic has another number of partitions than the configuration: keys would land in the wrong one. */
   TOPIC_MISMATCH: { retriable: false },
+  /** Another publisher has taken the topic: it was promoted, or this process was frozen or cut off for a while. Kafka
+   * refused what was sent, so nothing is lost or out of order. It opens again: as a standby, if the source has another
+   * publisher. Seen over and over, two databases publish to one topic: give each source a topic of its own. */
+  PUBLISHER_FENCED: { retriable: true },
   /** Kafka lost records that it had acknowledged (an unclean election, a topic made anew). The publisher opens a new
    * epoch: every cached value is refilled once. Set `min.insync.replicas`, forbid unclean elections. */
   BUS_LOST_RECORDS: { retriable: true },

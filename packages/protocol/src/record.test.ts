@@ -35,6 +35,7 @@ const records: fc.Arbitrary<TidemarkRecord> = fc.oneof(
     timeline: fc.integer({ min: 0, max: 0xffff_ffff }),
     timeUs,
   }),
+  fc.record({ kind: fc.constant('claim' as const), position: at, timeUs }),
 )
 
 test('a record that is encoded and decoded is the same', () => {
@@ -119,6 +120,7 @@ test('the bytes of each kind are those of the table', () => {
   expect(hex({ kind: 'epoch', systemIdentifier: 0x15n, timeline: 0x16, ...place })).toBe(
     `${head('04')}000000000000001500000016`,
   )
+  expect(hex({ kind: 'claim', ...place })).toBe(head('05'))
 })
 
 test.each([
@@ -129,12 +131,21 @@ test.each([
   ['a keyspace without a name', event, (value: Buffer) => value.fill(0, 22, 23), 'a keyspace name of 0 bytes'],
   ['a keyspace name that is too long', event, (value: Buffer) => value.fill(65, 22, 23), 'a keyspace name of 65 bytes'],
   ['a keyspace that is not UTF-8', event, (value: Buffer) => value.fill(0xff, 23), 'the keyspace is not UTF-8'],
+  [
+    'a claim with something after it',
+    { kind: 'claim', position: position(1, 0n), timeUs: 0n },
+    (value: Buffer) => Buffer.concat([value, Buffer.from([0])]),
+    '23 bytes instead of 22',
+  ],
   ['a commit after which no position stands', event, (value: Buffer) => value.fill(0xff, 6, 14), 'at the last LSN'],
-])('%s is RECORD_MALFORMED', (_, record, change, message) => {
-  const { key: kafkaKey, value } = encodeRecord(record)
-  expect(() => decodeRecord(kafkaKey, change(value))).toThrow(/^RECORD_MALFORMED: .*/)
-  expect(() => decodeRecord(kafkaKey, change(encodeRecord(record).value))).toThrow(message)
-})
+] as const satisfies readonly [string, TidemarkRecord, (value: Buffer) => Buffer | null, string][])(
+  '%s is RECORD_MALFORMED',
+  (_, record, change, message) => {
+    const { key: kafkaKey, value } = encodeRecord(record)
+    expect(() => decodeRecord(kafkaKey, change(value))).toThrow(/^RECORD_MALFORMED: .*/)
+    expect(() => decodeRecord(kafkaKey, change(encodeRecord(record).value))).toThrow(message)
+  },
+)
 
 test('an event without a key, and anything else with one, is RECORD_MALFORMED', () => {
   const watermark = encodeRecord({ kind: 'watermark', position: position(1, 1n), timeUs: 0n })
@@ -144,7 +155,7 @@ test('an event without a key, and anything else with one, is RECORD_MALFORMED', 
 
 test('a kind that there is not is RECORD_MALFORMED', () => {
   const { value } = encodeRecord(event)
-  expect(() => decodeRecord(null, value.fill(5, 1, 2))).toThrow('RECORD_MALFORMED: kind 5')
+  expect(() => decodeRecord(null, value.fill(6, 1, 2))).toThrow('RECORD_MALFORMED: kind 6')
 })
 
 test('another format is told apart from garbage: the workers are to be upgraded', () => {

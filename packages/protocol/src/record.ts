@@ -8,7 +8,7 @@ import { epochOf, lsnOf, type Position, position, type Version, version } from '
  * | offset | bytes | field |
  * | --- | --- | --- |
  * | 0 | 1 | format, 1 |
- * | 1 | 1 | kind: 1 event, 2 watermark, 3 floor, 4 epoch |
+ * | 1 | 1 | kind: 1 event, 2 watermark, 3 floor, 4 epoch, 5 claim |
  * | 2 | 4 | epoch |
  * | 6 | 8 | LSN |
  * | 14 | 8 | time, microseconds since 1970-01-01 UTC |
@@ -20,6 +20,8 @@ import { epochOf, lsnOf, type Position, position, type Version, version } from '
  *   visible before the time (the primary's clock) is covered by the position.
  * - **floor**: no value of the keyspace whose label starts below the position may be served as fresh.
  * - **epoch**: a new history starts at the position; it is the floor of every keyspace.
+ * - **claim**: a publisher has taken the partition, to write in this epoch; Kafka refuses whatever an earlier one sends
+ *   after it. It says nothing of any key. LSN and time are 0.
  *
  * Only events have a Kafka key. Anything else, trailing bytes included, is malformed.
  */
@@ -40,9 +42,10 @@ export type TidemarkRecord =
       readonly timeline: number
       readonly timeUs: bigint
     }
+  | { readonly kind: 'claim'; readonly position: Position; readonly timeUs: bigint }
 
 export const RECORD_FORMAT = 1
-const KIND = { event: 1, watermark: 2, floor: 3, epoch: 4 } as const
+const KIND = { event: 1, watermark: 2, floor: 3, epoch: 4, claim: 5 } as const
 const HEAD_BYTES = 22
 const EPOCH_TAIL_BYTES = 12
 export const MAX_KEYSPACE_BYTES = 64
@@ -64,7 +67,7 @@ export function encodeRecord(record: TidemarkRecord): EncodedRecord {
   if (record.kind === 'epoch') {
     value.writeBigUInt64BE(record.systemIdentifier, HEAD_BYTES)
     value.writeUInt32BE(record.timeline, HEAD_BYTES + 8)
-  } else if (record.kind !== 'watermark') {
+  } else if (record.kind === 'event' || record.kind === 'floor') {
     value.writeUInt8(value.length - HEAD_BYTES - 1, HEAD_BYTES)
     value.write(record.keyspace, HEAD_BYTES + 1, 'utf8')
   }
@@ -72,7 +75,7 @@ export function encodeRecord(record: TidemarkRecord): EncodedRecord {
 }
 
 function tailBytes(record: TidemarkRecord): number {
-  if (record.kind === 'watermark') return 0
+  if (record.kind === 'watermark' || record.kind === 'claim') return 0
   if (record.kind === 'epoch') return EPOCH_TAIL_BYTES
   const bytes = Buffer.byteLength(record.keyspace)
   if (bytes === 0 || bytes > MAX_KEYSPACE_BYTES) throw new RangeError(`keyspace name of ${bytes} bytes`)
@@ -120,6 +123,9 @@ export function decodeRecord(key: Buffer | null, value: Buffer | null): Tidemark
         timeline: value.readUInt32BE(HEAD_BYTES + 8),
         timeUs,
       }
+    case KIND.claim:
+      expectLength(value, HEAD_BYTES)
+      return { kind: 'claim', position: position(epoch, lsn), timeUs }
     default:
       throw malformed(`kind ${kind}`)
   }

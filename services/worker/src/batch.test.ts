@@ -63,6 +63,20 @@ describe('folding', () => {
   })
 })
 
+describe('a claim', () => {
+  test('is passed over: it is no hole, it announces no epoch, and its position is no watermark', () => {
+    const [plan, ...more] = batches(fetched(7n, record.watermark(1), record.claim(2), record.event('product:1', 3)))
+    expect(more).toEqual([])
+    expect(plan!.batch).toMatchObject({ from: 7n, next: 10n, epochStart: null, watermark: { position: at(1) } })
+    expect(plan!.batch.events).toHaveLength(1)
+  })
+
+  test('alone moves the offset, and nothing else', () => {
+    const [plan] = batches(fetched(7n, record.claim(2)))
+    expect(plan!.batch).toMatchObject({ from: 7n, next: 8n, epochStart: null, watermark: null, floors: [], events: [] })
+  })
+})
+
 describe('splitting', () => {
   test('a batch begins at the start of an epoch', () => {
     const plans = batches(fetched(0n, record.watermark(1), record.epoch(2, 5), record.event('product:1', 6, 2)))
@@ -138,6 +152,7 @@ const log = fc
       },
       { weight: 1, arbitrary: fc.record({ kind: fc.constant('floor' as const), lsn, back: fc.nat(1) }) },
       { weight: 1, arbitrary: fc.record({ kind: fc.constant('epoch' as const), lsn }) },
+      { weight: 1, arbitrary: fc.record({ kind: fc.constant('claim' as const), ahead: fc.nat(1) }) },
     ),
     { maxLength: 40 },
   )
@@ -145,6 +160,7 @@ const log = fc
     let epoch = 1
     return steps.map((step): TidemarkRecord => {
       if (step.kind === 'epoch') return record.epoch(++epoch, step.lsn)
+      if (step.kind === 'claim') return record.claim(epoch + step.ahead)
       const of = Math.max(1, epoch - step.back)
       if (step.kind === 'event') return record.event(step.key, step.lsn, of)
       return step.kind === 'floor' ? record.floor('product', step.lsn, of) : record.watermark(step.lsn, of, step.ms)

@@ -129,7 +129,8 @@ class Draft {
     if (record.kind === 'event') this.#addEvent(record)
     else if (record.kind === 'floor') this.#addFloor(record.keyspace, record.position)
     else if (record.kind === 'watermark') this.#addWatermark(record.position, millis(record.timeUs))
-    else this.#epochStart = record.position
+    else if (record.kind === 'epoch') this.#epochStart = record.position
+    // A claim is for publishers: only its offset counts.
   }
 
   finish(): PlannedBatch {

@@ -28,6 +28,11 @@ export const record = {
     timeline: 1,
     timeUs: BigInt(Date.now()) * 1000n,
   }),
+  claim: (epoch: number): TidemarkRecord & { kind: 'claim' } => ({
+    kind: 'claim',
+    position: position(epoch, 0n),
+    timeUs: 0n,
+  }),
 }
 
 export const at = (lsn: number, epoch = 1): Position => position(epoch, BigInt(lsn))
