@@ -1,3 +1,12 @@
-export { CLIENT_RETRY, type KafkaClientOptions, type KafkaConnection, kafkaClient, kafkaError } from './client.ts'
+export {
+  CLIENT_RETRY,
+  type KafkaClientOptions,
+  type KafkaConnection,
+  type KafkaSasl,
+  type KafkaTls,
+  kafkaClient,
+  kafkaError,
+} from './client.ts'
+export { type KafkaSettings, kafkaConnection, kafkaSettings } from './settings.ts'
 export { ensureTopic, type TopicOptions, topicSettings, wrongPartitions } from './topic.ts'
 export { type PartitionFacts, readTopic, type Topic, type TopicFacts } from './topic-facts.ts'

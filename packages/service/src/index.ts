@@ -12,4 +12,6 @@ export {
   serviceSettings,
 } from './settings.ts'
 export { sampleEnvironment, settingsTable, withSettingsTable } from './settings-document.ts'
+export { SettingsMistakes } from './settings-mistakes.ts'
 export { loadSource } from './source-file.ts'
+export { tlsRefusal } from './tls-refusal.ts'
