@@ -1,3 +1,4 @@
+import { kafkaConnection } from '@tidemark/kafka'
 import { loadSource, runService } from '@tidemark/service'
 import { Health, startTelemetry } from '@tidemark/telemetry'
 import { runPublisher } from './publisher.ts'
@@ -8,6 +9,7 @@ await runService({
   description: 'tails Postgres logical replication and publishes versioned invalidations to Kafka',
   settings,
   run: async (given, { signal, log }) => {
+    const kafka = kafkaConnection(given)
     const source = await loadSource(given.TIDEMARK_CONFIG)
     const health = new Health()
     const telemetry = await startTelemetry({
@@ -21,7 +23,7 @@ await runService({
       await runPublisher({
         source,
         postgresUrl: given.TIDEMARK_PRIMARY_URL,
-        brokers: given.TIDEMARK_KAFKA_BROKERS,
+        ...kafka,
         replicationFactor: given.TIDEMARK_KAFKA_REPLICATION_FACTOR,
         beatMs: given.TIDEMARK_BEAT_MS,
         silenceMs: given.TIDEMARK_POSTGRES_SILENCE_MS,

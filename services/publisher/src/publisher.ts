@@ -1,4 +1,5 @@
 import { AssertionError } from 'node:assert'
+import type { KafkaConnection } from '@tidemark/kafka'
 import { checkPublication, connect, disconnect } from '@tidemark/postgres'
 import { isTidemarkError, type Lsn, type Source, type TidemarkError } from '@tidemark/protocol'
 import { type Logger, outageLevel, retrying } from '@tidemark/service'
@@ -16,11 +17,10 @@ import { ReplicationStream } from './stream.ts'
 import { TransactionAssembler } from './transaction.ts'
 import { WatermarkTime } from './watermark-time.ts'
 
-export interface PublisherOptions extends Partial<PublisherLimits> {
+export interface PublisherOptions extends Partial<PublisherLimits>, KafkaConnection {
   readonly source: Source
   /** The primary. The role needs REPLICATION, and the right to create the publication and the epoch table once. */
   readonly postgresUrl: string
-  readonly brokers: readonly string[]
   readonly signal: AbortSignal
   readonly log: Logger
   readonly health?: Health
@@ -156,10 +156,20 @@ class Publisher {
   }
 
   #openBus(): Promise<Bus> {
-    const { source, brokers, log } = this.#options
+    const { source, brokers, tls, sasl, log } = this.#options
     const { replicationFactor, sendDeadlineMs: deadlineMs } = this.limits
     const { topic, partitions } = source
-    return Bus.open({ brokers, topic, partitions, replicationFactor, deadlineMs, offsets: this.#offsets, log })
+    return Bus.open({
+      brokers,
+      tls,
+      sasl,
+      topic,
+      partitions,
+      replicationFactor,
+      deadlineMs,
+      offsets: this.#offsets,
+      log,
+    })
   }
 
   async #openSource(client: Client, bus: Bus, signal: AbortSignal): Promise<OpenedSource> {

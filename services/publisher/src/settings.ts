@@ -1,3 +1,4 @@
+import { kafkaSettings } from '@tidemark/kafka'
 import { serviceSettings } from '@tidemark/service'
 import { z } from 'zod'
 
@@ -12,11 +13,7 @@ export const settings = serviceSettings({
     .regex(/^postgres(ql)?:\/\//, 'must be a postgres:// URL')
     .meta({ secret: true })
     .describe('The primary, with a role that may replicate.'),
-  TIDEMARK_KAFKA_BROKERS: z
-    .string()
-    .transform((text) => text.split(',').map((broker) => broker.trim()))
-    .pipe(z.array(z.string().regex(/^[^\s,]+:\d+$/, 'must be host:port, several with commas')))
-    .describe('The brokers to ask first: host:port, several with commas.'),
+  ...kafkaSettings,
   TIDEMARK_KAFKA_REPLICATION_FACTOR: count(1, 32, 1, 'Copies of each partition, when the topic is made.'),
   TIDEMARK_BEAT_MS: count(10, 60_000, 200, 'How often the watermark moves while nothing happens.'),
   TIDEMARK_POSTGRES_SILENCE_MS: count(

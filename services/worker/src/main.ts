@@ -1,3 +1,4 @@
+import { kafkaConnection } from '@tidemark/kafka'
 import { loadSource, runService } from '@tidemark/service'
 import { Health, startTelemetry } from '@tidemark/telemetry'
 import { workerSettings } from './settings.ts'
@@ -8,6 +9,7 @@ await runService({
   description: 'applies the invalidations of a source to the Redis of one region.',
   settings: workerSettings,
   run: async (settings, { signal, log }) => {
+    const kafka = kafkaConnection(settings)
     const source = await loadSource(settings.TIDEMARK_CONFIG)
     const region = settings.TIDEMARK_REGION
     const health = new Health()
@@ -24,7 +26,7 @@ await runService({
         source,
         region,
         redisUrl: settings.TIDEMARK_REDIS_URL,
-        brokers: settings.TIDEMARK_KAFKA_BROKERS,
+        ...kafka,
         ...(settings.TIDEMARK_KAFKA_GROUP && { groupId: settings.TIDEMARK_KAFKA_GROUP }),
         log,
         signal,

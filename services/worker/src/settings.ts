@@ -1,3 +1,4 @@
+import { kafkaSettings } from '@tidemark/kafka'
 import { serviceSettings } from '@tidemark/service'
 import { z } from 'zod'
 import { DEFAULT_TUNING } from './worker.ts'
@@ -14,11 +15,7 @@ export const workerSettings = serviceSettings({
     .url({ protocol: /^rediss?$/, error: 'must be redis://host:port or rediss://host:port' })
     .meta({ secret: true })
     .describe('The Redis of the region.'),
-  TIDEMARK_KAFKA_BROKERS: z
-    .string()
-    .transform((text) => text.split(',').map((broker) => broker.trim()))
-    .pipe(z.array(z.string().regex(/^[^\s:]+:\d+$/, 'must be host:port, several with commas')).min(1))
-    .describe('Kafka’s brokers, host:port, several with commas.'),
+  ...kafkaSettings,
   TIDEMARK_KAFKA_GROUP: z
     .string()
     .optional()

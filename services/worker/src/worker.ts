@@ -1,3 +1,4 @@
+import type { KafkaConnection } from '@tidemark/kafka'
 import type { Source } from '@tidemark/protocol'
 import { type Logger, outageLevel, retrying } from '@tidemark/service'
 import { type Health, type WorkerMetrics, workerMetrics } from '@tidemark/telemetry'
@@ -9,11 +10,10 @@ import { persistently, regionRedis } from './redis.ts'
 import { Region } from './region.ts'
 import { StallLog } from './stall-log.ts'
 
-export interface WorkerOptions {
+export interface WorkerOptions extends KafkaConnection {
   readonly source: Source
   readonly region: string
   readonly redisUrl: string
-  readonly brokers: readonly string[]
   /** `tidemark.<source>.<region>` unless given: the workers of a region share its partitions. */
   readonly groupId?: string
   readonly log: Logger
@@ -176,9 +176,11 @@ class Worker {
   }
 
   #busOptions() {
-    const { source, region, brokers, groupId, log } = this.#options
+    const { source, region, brokers, tls, sasl, groupId, log } = this.#options
     return {
       brokers,
+      tls,
+      sasl,
       clientId: `tidemark-worker-${region}`,
       groupId: groupId ?? `tidemark.${source.name}.${region}`,
       topic: source.topic,
