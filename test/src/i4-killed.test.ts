@@ -3,6 +3,7 @@ import { expect, test } from '@jest/globals'
 import { waitUntil } from '@tidemark/local'
 import { Readers, staleCells } from './coherence-check.ts'
 import { PipelineContext } from './pipeline-context.ts'
+import { randomOf } from './seeded-random.ts'
 import { ServiceProcess } from './service-process.ts'
 import { Writers } from './writers.ts'
 
@@ -46,16 +47,5 @@ async function killAgainAndAgain(service: ServiceProcess, random: () => number):
     await sleep(LIFE_MS.min + random() * (LIFE_MS.max - LIFE_MS.min)) // the moment is the point, not the waiting
     await service.kill()
     await service.start()
-  }
-}
-
-/** Mulberry32: the moments of the kills by a seed; what the servers do in them is theirs. */
-function randomOf(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
   }
 }

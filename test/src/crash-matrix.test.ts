@@ -1,0 +1,13 @@
+import { expect, test } from '@jest/globals'
+import { playMatrix, seedOf, unreached } from './crash-matrix.ts'
+
+/** As many as it takes to pass every crash point; the long run plays a hundred. */
+const SCHEDULES = 7
+
+test('I4 the publisher is killed at every step boundary: every commit is in Kafka, in order, before its watermark', async () => {
+  const seed = seedOf(process.env.TIDEMARK_SEED)
+  console.info(`seed ${seed} (TIDEMARK_SEED)`)
+  const report = await playMatrix(seed, SCHEDULES)
+  expect(report.breaches).toEqual([])
+  expect(unreached(report)).toEqual([])
+}, 300_000)

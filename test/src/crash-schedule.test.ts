@@ -1,0 +1,35 @@
+import { expect, test } from '@jest/globals'
+import { CRASH_POINTS, type CrashPoint, decodeCrash, encodeCrash, OPENING } from './crash-points.ts'
+import { schedulesOf } from './crash-schedule.ts'
+import { randomOf } from './seeded-random.ts'
+
+const ALL = Object.keys(CRASH_POINTS)
+
+test('the same seed gives the same schedules, another one others', () => {
+  expect(schedulesOf(randomOf(7), 20)).toEqual(schedulesOf(randomOf(7), 20))
+  expect(schedulesOf(randomOf(7), 20)).not.toEqual(schedulesOf(randomOf(8), 20))
+})
+
+test('seven schedules pass every crash point, whatever the seed', () => {
+  for (let seed = 0; seed < 200; seed++) {
+    const points = schedulesOf(randomOf(seed), 7).flatMap((schedule) => schedule.map(({ point }) => point))
+    expect([...new Set(points)].sort()).toEqual([...ALL].sort())
+  }
+})
+
+test('no life is told to crash where the opening has already been', () => {
+  const row: CrashPoint[] = ['before the epoch’s row', 'after the epoch’s row']
+  for (const schedule of schedulesOf(randomOf(1), 500)) {
+    const opening = schedule.findLastIndex(({ point }) => OPENING.some((o) => o === point))
+    expect(opening).toBeLessThan(2)
+    if (opening < 1 || schedule[0]!.point === 'before the epoch’s row') continue
+    expect(schedule[0]!.point).not.toBe('after the epoch’s start')
+    expect(row).not.toContain(schedule[1]!.point)
+  }
+})
+
+test('a crash that names no point is refused', () => {
+  expect(decodeCrash(encodeCrash({ point: 'after receipt', hit: 3 }))).toEqual({ point: 'after receipt', hit: 3 })
+  expect(() => decodeCrash('{"point":"nowhere","hit":1}')).toThrow('no crash point')
+  expect(() => decodeCrash('{"point":"after receipt","hit":0}')).toThrow('no number of times')
+})

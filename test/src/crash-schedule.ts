@@ -1,0 +1,56 @@
+import { CRASH_POINTS, type Crash, type CrashPoint, OPENING, RECURRENT } from './crash-points.ts'
+import { between, pick, type Random } from './seeded-random.ts'
+
+/** The crashes of one source's publishers, one life after the other; the life after the last one is not killed. */
+export type Schedule = readonly Crash[]
+
+const KILLS_IN_OPENING = 2
+const MIN_RECURRENT_KILLS = 2
+const MAX_RECURRENT_KILLS = 4
+
+/**
+ * Random schedules that draw their points from shuffled decks, so that each point comes up again and again: a point
+ * is left out only by fewer draws than there are points.
+ */
+export function schedulesOf(random: Random, count: number): Schedule[] {
+  const opening = new Deck(random, OPENING)
+  const recurrent = new Deck(random, RECURRENT)
+  return Array.from({ length: count }, () => {
+    const kills = between(random, MIN_RECURRENT_KILLS, MAX_RECURRENT_KILLS)
+    const points = [...openingPoints(random, opening.draw()), ...Array.from({ length: kills }, () => recurrent.draw())]
+    return points.map((point) => ({ point, hit: between(random, 1, CRASH_POINTS[point]) }))
+  })
+}
+
+/** The point, and perhaps others that the lives after it still pass before the epoch's start is recorded. */
+function openingPoints(random: Random, first: CrashPoint): CrashPoint[] {
+  const points = [first]
+  while (points.length < KILLS_IN_OPENING && random() < 0.5) {
+    const left = stillAhead(points.at(-1)!)
+    if (left.length === 0) break
+    points.push(pick(random, left))
+  }
+  return points
+}
+
+/** An epoch's row is recorded once, and its start once; a slot whose place was not recorded is made anew. */
+function stillAhead(killedAt: CrashPoint): readonly CrashPoint[] {
+  if (killedAt === 'before the epoch’s row') return OPENING
+  return killedAt === 'after the epoch’s start' ? [] : OPENING.slice(OPENING.indexOf('before the slot'))
+}
+
+class Deck {
+  readonly #random: Random
+  readonly #points: readonly CrashPoint[]
+  #left: CrashPoint[] = []
+
+  constructor(random: Random, points: readonly CrashPoint[]) {
+    this.#random = random
+    this.#points = points
+  }
+
+  draw(): CrashPoint {
+    if (this.#left.length === 0) this.#left = [...this.#points]
+    return this.#left.splice(Math.floor(this.#random() * this.#left.length), 1)[0]!
+  }
+}
