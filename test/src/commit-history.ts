@@ -21,6 +21,7 @@ export interface Claim {
 }
 
 const PLUGIN = 'pgoutput'
+const MESSAGES_AT_A_TIME = 50_000
 const BEGIN = 0x42
 const INSERT = 0x49
 const UPDATE = 0x55
@@ -47,14 +48,9 @@ export class HistoryRecorder {
 
   /** What was committed since the start, under the epoch given. Ends the recording. */
   async finish(epoch: number): Promise<CommitHistory> {
-    const { rows } = await this.#pool.query<{ data: Buffer }>(
-      `select data from pg_logical_slot_get_binary_changes($1, null, null, 'proto_version', '1', 'publication_names', $2)`,
-      [this.#name, this.#name],
-    )
-    await this.#pool.query('select pg_drop_replication_slot($1)', [this.#name])
     const history = new Map<string, Commit[]>()
     let commitLsn: bigint | undefined
-    for (const { data } of rows) {
+    for await (const data of this.#messages()) {
       if (data[0] === BEGIN) commitLsn = data.readBigUInt64BE(1)
       if (data[0] !== INSERT && data[0] !== UPDATE) continue
       assert(commitLsn !== undefined && data[5] === NEW_TUPLE, 'a change of hot follows Begin and keeps its key')
@@ -63,7 +59,20 @@ export class HistoryRecorder {
       commits.push({ version: version(epoch, commitLsn), n: Number(n) })
       history.set(id, commits)
     }
+    await this.#pool.query('select pg_drop_replication_slot($1)', [this.#name])
     return history
+  }
+
+  /** Some at a time: a history of minutes is hundreds of thousands. */
+  async *#messages(): AsyncGenerator<Buffer> {
+    for (;;) {
+      const { rows } = await this.#pool.query<{ data: Buffer }>(
+        `select data from pg_logical_slot_get_binary_changes($1, null, $3, 'proto_version', '1', 'publication_names', $2)`,
+        [this.#name, this.#name, MESSAGES_AT_A_TIME],
+      )
+      if (rows.length === 0) return
+      for (const { data } of rows) yield data
+    }
   }
 }
 
