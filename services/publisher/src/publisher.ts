@@ -48,7 +48,7 @@ const DEFAULT_LIMITS: PublisherLimits = {
   silenceMs: 15_000,
   maxBufferBytes: 16 * 1024 * 1024,
   minRetryMs: 100,
-  maxRetryMs: 10_000,
+  maxRetryMs: 2_000,
 }
 
 /**
