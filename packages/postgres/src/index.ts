@@ -23,4 +23,6 @@ export {
 export { checkTables } from './replica-identity.ts'
 export { readServerFacts, type ServerFacts } from './server-facts.ts'
 export { endBackend, readSlot, recreateSlot, type SlotState } from './slot.ts'
+export { readSlotHealth, type SlotHealth } from './slot-health.ts'
 export { codedError, sqlState } from './sql-error.ts'
+export { holderOf, oldestHolder, type TransactionHolder } from './transaction-holder.ts'

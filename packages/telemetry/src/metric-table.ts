@@ -46,8 +46,8 @@ export const METRICS = {
     type: 'counter',
     unit: '{floor}',
     meaning:
-      'Floors published: a whole keyspace made stale at once, because of a TRUNCATE, a bulk change, a new shape of a table or an epoch.',
-    labels: { keyspace: 'keyspace', cause: ['truncate', 'bulk', 'shape', 'epoch'] },
+      'Floors published: a whole keyspace made stale at once, because of a TRUNCATE, a bulk change, a new shape of a table, a TOASTed value that no image holds, a message or an epoch.',
+    labels: { keyspace: 'keyspace', cause: ['truncate', 'bulk', 'shape', 'unreadable', 'message', 'epoch'] },
   },
   tidemark_publisher_epochs_total: {
     type: 'counter',
@@ -75,6 +75,13 @@ export const METRICS = {
     unit: '{message}',
     meaning: 'Replication messages of a kind that this build does not know; they were skipped.',
     labels: {},
+  },
+  tidemark_publisher_invalidation_messages_total: {
+    type: 'counter',
+    unit: '{message}',
+    meaning:
+      'Messages of tidemark.invalidate, by what became of them: taken, not understood and hence a floor of every keyspace, or refused because they were not transactional.',
+    labels: { outcome: ['taken', 'floor', 'refused'] },
   },
   tidemark_publisher_restarts_total: {
     type: 'counter',
@@ -110,7 +117,21 @@ export const METRICS = {
   tidemark_publisher_slot_retained_bytes: {
     type: 'gauge',
     unit: 'By',
-    meaning: 'WAL that Postgres keeps because the slot has not confirmed it.',
+    meaning:
+      'WAL that Postgres keeps for the slot, from its restart position on: a transaction that runs for long holds that back.',
+    labels: {},
+  },
+  tidemark_publisher_slot_unconfirmed_bytes: {
+    type: 'gauge',
+    unit: 'By',
+    meaning: 'WAL that the slot has not confirmed: what the publisher is behind.',
+    labels: {},
+  },
+  tidemark_publisher_slot_safe_bytes: {
+    type: 'gauge',
+    unit: 'By',
+    meaning:
+      'WAL that may still be written before Postgres may give the slot up; absent when max_slot_wal_keep_size is not set.',
     labels: {},
   },
 

@@ -11,9 +11,12 @@ export interface PublisherReadings {
   readonly epoch?: number | undefined
   readonly beatAgeSeconds?: number | undefined
   readonly slotRetainedBytes?: number | undefined
+  readonly slotUnconfirmedBytes?: number | undefined
+  readonly slotSafeBytes?: number | undefined
 }
 
 export type PublisherMetrics = ReturnType<typeof publisherMetrics>
+export type MessageOutcome = LabelsOf<'tidemark_publisher_invalidation_messages_total'>['outcome']
 export type FloorCause = LabelsOf<'tidemark_publisher_floors_total'>['cause']
 export type EpochCause = LabelsOf<'tidemark_publisher_epochs_total'>['cause']
 
@@ -26,18 +29,22 @@ export function publisherMetrics(options: { keyspaces: readonly string[]; read: 
   const floors = counter('tidemark_publisher_floors_total', known)
   const epochs = counter('tidemark_publisher_epochs_total', known)
   const unknownMessages = counter('tidemark_publisher_unknown_messages_total', known)
+  const invalidationMessages = counter('tidemark_publisher_invalidation_messages_total', known)
   const restarts = counter('tidemark_publisher_restarts_total', known)
   gauge('tidemark_publisher_held_back_seconds', () => [{ labels: {}, value: read().heldBackSeconds }])
   gauge('tidemark_publisher_buffer_bytes', () => [{ labels: {}, value: read().bufferBytes }])
   gauge('tidemark_publisher_epoch', () => [{ labels: {}, value: read().epoch }])
   gauge('tidemark_publisher_beat_age_seconds', () => [{ labels: {}, value: read().beatAgeSeconds }])
   gauge('tidemark_publisher_slot_retained_bytes', () => [{ labels: {}, value: read().slotRetainedBytes }])
+  gauge('tidemark_publisher_slot_unconfirmed_bytes', () => [{ labels: {}, value: read().slotUnconfirmedBytes }])
+  gauge('tidemark_publisher_slot_safe_bytes', () => [{ labels: {}, value: read().slotSafeBytes }])
   return {
     events: (keyspace: string, count = 1) => events({ keyspace }, count),
     transactions: (count = 1) => transactions({}, count),
     floor: (keyspace: string, cause: FloorCause) => floors({ keyspace, cause }),
     epochOpened: (cause: EpochCause) => epochs({ cause }),
     unknownMessage: () => unknownMessages({}),
+    invalidationMessage: (outcome: MessageOutcome) => invalidationMessages({ outcome }),
     /** @param code an ErrorCode, or `other` for an error that has none */
     restarted: (code: string) => restarts({ code }),
   }

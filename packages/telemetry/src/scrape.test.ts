@@ -23,7 +23,15 @@ const KEYSPACES = ['product', 'reviews']
 function everything() {
   const publisher = publisherMetrics({
     keyspaces: KEYSPACES,
-    read: () => ({ heldBackSeconds: 1, bufferBytes: 2, epoch: 3, beatAgeSeconds: 4, slotRetainedBytes: 5 }),
+    read: () => ({
+      heldBackSeconds: 1,
+      bufferBytes: 2,
+      epoch: 3,
+      beatAgeSeconds: 4,
+      slotRetainedBytes: 5,
+      slotUnconfirmedBytes: 6,
+      slotSafeBytes: 7,
+    }),
   })
   const worker = workerMetrics({
     region: 'us-east',
