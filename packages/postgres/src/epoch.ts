@@ -1,5 +1,6 @@
 import { formatLsn, type Lsn, parseLsn, TidemarkError } from '@tidemark/protocol'
 import type { Client } from 'pg'
+import { INVALIDATE_FUNCTION, INVALIDATE_SIGNATURE } from './invalidate-function.ts'
 import { codedError, sqlState } from './sql-error.ts'
 
 /** One history of a source, as recorded in the database, which physical replication carries along. */
@@ -40,17 +41,19 @@ const OPEN_TO_ALL = `
 
 const UNIQUE_VIOLATION = '23505'
 
-/** Creates the epoch table unless it is there: the role needs no right to create once it is. */
+/** Creates the epoch table and what is beside it unless it is there: the role needs no right to create once it is. */
 export async function ensureEpochTable(client: Client): Promise<void> {
   const { rows } = await client.query<{ ready: boolean }>(
-    `select exists (select from pg_attribute where attrelid = to_regclass('tidemark.epoch') and attname = 'shape')
+    `select to_regprocedure($1) is not null
+        and exists (select from pg_attribute where attrelid = to_regclass('tidemark.epoch') and attname = 'shape')
          as ready`,
+    [INVALIDATE_SIGNATURE],
   )
   if (rows[0]?.ready) return
   try {
-    await client.query(EPOCH_TABLE + OPEN_TO_ALL)
+    await client.query(EPOCH_TABLE + INVALIDATE_FUNCTION + OPEN_TO_ALL)
   } catch (error) {
-    throw codedError(error, 'the table tidemark.epoch cannot be created')
+    throw codedError(error, 'tidemark.epoch and tidemark.invalidate cannot be created')
   }
 }
 

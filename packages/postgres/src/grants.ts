@@ -1,6 +1,7 @@
 import type { Source } from '@tidemark/protocol'
 import { EPOCH_TABLE } from './epoch.ts'
 import { quoteIdentifier, quoteLiteral } from './identifier.ts'
+import { INVALIDATE_FUNCTION } from './invalidate-function.ts'
 import { createPublication, tablesOf } from './publication.ts'
 
 export interface Roles {
@@ -63,6 +64,10 @@ export function leastPrivilege(source: Source, roles: Roles): SqlSection[] {
     {
       why: 'What the app reads beside its own tables: which history the server that it loads from is in.',
       sql: `grant usage on schema tidemark to ${app};\ngrant select on tidemark.epoch to ${app};`,
+    },
+    {
+      why: 'What the app calls to say that something has changed which no published table shows.',
+      sql: INVALIDATE_FUNCTION.replace(/^ {2}/gm, '').trim(),
     },
   ]
 }

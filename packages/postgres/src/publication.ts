@@ -64,11 +64,12 @@ function incomplete({ publication }: Source, mistakes: readonly PublicationMista
   })
 }
 
-/** As a statement: a publication of exactly the source's tables. */
+/** As a statement: a publication of exactly the source's tables, of which there may be none. */
 export function createPublication(source: Source): string {
+  const tables = tablesOf(source).map(quoteTable)
   return (
     `create publication ${quoteIdentifier(source.publication)} ` +
-    `for table ${tablesOf(source).map(quoteTable).join(', ')} with (publish_via_partition_root = true)`
+    `${tables.length > 0 ? `for table ${tables.join(', ')} ` : ''}with (publish_via_partition_root = true)`
   )
 }
 

@@ -22,6 +22,7 @@ export {
 } from './position.ts'
 export { decodeRecord, type EncodedRecord, encodeRecord, RECORD_FORMAT, type TidemarkRecord } from './record.ts'
 export {
+  allKeyspaces,
   defineSource,
   type Keyspace,
   keyspaceOf,

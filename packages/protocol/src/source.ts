@@ -180,7 +180,12 @@ export function keyspaceOf(source: Source, name: string): Keyspace {
   })
 }
 
-/** The keyspace of the source, or that of tags, that a key is of; undefined when no template gives such a key. */
+/** Those of the source, and that of the tags. */
+export function allKeyspaces(source: Source): Keyspace[] {
+  return [...Object.values(source.keyspaces), TAGS]
+}
+
+/** The keyspace that a key is of; undefined when no template gives such a key. */
 export function keyspaceOfKey(source: Source, key: string): Keyspace | undefined {
-  return [...Object.values(source.keyspaces), TAGS].find(({ template }) => isKeyOf(template, key))
+  return allKeyspaces(source).find(({ template }) => isKeyOf(template, key))
 }

@@ -3,7 +3,7 @@ import { defineSource } from '@tidemark/protocol'
 import { Inbox } from './inbox.ts'
 import { parseMessage } from './pgoutput.ts'
 import { begin, commit, insert, relation } from './testing/pgoutput-bytes.ts'
-import { TransactionAssembler } from './transaction.ts'
+import { TransactionAssembler } from './transaction-assembler.ts'
 
 const SOURCE = defineSource({
   name: 'shop',
@@ -18,6 +18,7 @@ function inboxOf(maxBytes: number) {
     onUnknown: () => undefined,
     onFloor: () => undefined,
     onShapeChanged: () => undefined,
+    onInvalidationMessage: () => undefined,
   })
   const inbox = new Inbox({
     assembler,

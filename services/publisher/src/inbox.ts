@@ -1,6 +1,6 @@
 import type { Lsn } from '@tidemark/protocol'
 import type { Message } from './pgoutput.ts'
-import type { TransactionAssembler } from './transaction.ts'
+import type { TransactionAssembler } from './transaction-assembler.ts'
 import { type Entry, type Snapshot, VisibilityGate } from './visibility-gate.ts'
 
 export interface InboxOptions {

@@ -1,7 +1,17 @@
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { type Message, parseMessage, type Row, UNCHANGED } from './pgoutput.ts'
-import { BEGIN_TIME_US, begin, commit, insert, relation, remove, truncate, update } from './testing/pgoutput-bytes.ts'
+import {
+  BEGIN_TIME_US,
+  begin,
+  commit,
+  emitted,
+  insert,
+  relation,
+  remove,
+  truncate,
+  update,
+} from './testing/pgoutput-bytes.ts'
 
 const ALL = [
   begin(0x16_0000_00ffn, 4_000_000_000),
@@ -11,6 +21,7 @@ const ALL = [
   update(7, ['1', 'u!'], { image: 'K', columns: ['2', null] }),
   remove(7, 'O', ['1', 'x']),
   truncate(7, 4_000_000_001),
+  emitted('tidemark.shop', '{}'),
 ]
 
 function texts(row: Row) {
@@ -68,8 +79,16 @@ test('a message that this protocol version does not have is unknown; STREAM ABOR
   expect(parseMessage(Buffer.from([0x41, 1, 2, 3]))).toEqual({ kind: 'unknown', tag: 0x41 })
 })
 
-test('origins, types and logical messages are known, and of no interest', () => {
-  for (const tag of 'OYM') expect(parseMessage(Buffer.from(`${tag}whatever`))).toEqual({ kind: 'ignored' })
+test('a message that an app emitted comes with its prefix and its content', () => {
+  const content = '{"keys":["a"]}'
+  for (const transactional of [true, false]) {
+    const message = parseMessage(emitted('tidemark.shop', content, transactional))
+    expect(message).toEqual({ kind: 'message', transactional, prefix: 'tidemark.shop', content: Buffer.from(content) })
+  }
+})
+
+test('origins and types are known, and of no interest', () => {
+  for (const tag of 'OY') expect(parseMessage(Buffer.from(`${tag}whatever`))).toEqual({ kind: 'ignored' })
 })
 
 test('a message that ends too early is malformed at every length, never an exception', () => {

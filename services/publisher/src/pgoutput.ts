@@ -16,6 +16,7 @@ export type Message =
   | Update
   | Delete
   | { readonly kind: 'truncate'; readonly relations: readonly number[] }
+  | EmittedMessage
   | { readonly kind: 'ignored' }
   | { readonly kind: 'unknown'; readonly tag: number }
   | { readonly kind: 'malformed'; readonly tag: number; readonly reason: string }
@@ -55,6 +56,16 @@ export interface Delete extends RowMessage {
 }
 export type RowChange = Insert | Update | Delete
 
+/** What somebody gave to `pg_logical_emit_message`. */
+export interface EmittedMessage {
+  readonly kind: 'message'
+  /** Otherwise it is in the stream whether its transaction commits or not, and outside of any. */
+  readonly transactional: boolean
+  readonly prefix: string
+  /** A part of the socket's buffer, as a row's bytes are. */
+  readonly content: Buffer
+}
+
 /** A TOASTed column that the change did not touch: its value is not in the message. It is not null. */
 export const UNCHANGED: unique symbol = Symbol('unchanged TOAST')
 
@@ -78,6 +89,7 @@ const UNCHANGED_VALUE = 0x75
 const TEXT_VALUE = 0x74
 const POSTGRES_EPOCH_US = 946_684_800_000_000n
 const IDENTITY_FLAG = 1
+const TRANSACTIONAL_FLAG = 1
 
 /**
  * A row as the bytes it came in. The bytes are the socket's buffer, which is used again: read what is needed before
@@ -163,9 +175,10 @@ function parse(reader: Reader, tag: number): Message {
       reader.skip(1)
       return { kind: 'truncate', relations: Array.from({ length: reader.bounded(count, 4) }, () => reader.uint32()) }
     }
+    case TAG.message:
+      return parseEmittedMessage(reader)
     case TAG.origin:
     case TAG.type:
-    case TAG.message:
       return { kind: 'ignored' }
     default:
       return { kind: 'unknown', tag }
@@ -191,6 +204,13 @@ function parseUpdate(reader: Reader): Update {
   const old = reader.row()
   reader.expect(NEW_ROW)
   return { kind: 'update', relation, old, next: reader.row() }
+}
+
+function parseEmittedMessage(reader: Reader): EmittedMessage {
+  const transactional = (reader.uint8() & TRANSACTIONAL_FLAG) !== 0
+  reader.skip(8) // its own LSN: a message's version is that of its commit
+  const prefix = reader.cString()
+  return { kind: 'message', transactional, prefix, content: reader.bytes(reader.int32()) }
 }
 
 /** Reads big-endian fields; throws a RangeError at the end of the bytes, which `parseMessage` turns into a message. */
@@ -238,6 +258,12 @@ class Reader {
     const text = this.#bytes.toString('utf8', this.#at, end)
     this.#at = end + 1
     return text
+  }
+
+  /** Without a copy. */
+  bytes(length: number): Buffer {
+    const at = this.skip(length)
+    return this.#bytes.subarray(at, at + length)
   }
 
   expect(...tags: readonly number[]): number {

@@ -1,7 +1,7 @@
 import { AssertionError } from 'node:assert'
 import type { KafkaConnection } from '@tidemark/kafka'
-import { checkPublication, connect, disconnect } from '@tidemark/postgres'
-import { isTidemarkError, type Lsn, type Source, type TidemarkError } from '@tidemark/protocol'
+import { checkPublication, connect, disconnect, type SlotHealth } from '@tidemark/postgres'
+import { allKeyspaces, isTidemarkError, type Lsn, type Source, type TidemarkError } from '@tidemark/protocol'
 import { type Logger, outageLevel, retrying } from '@tidemark/service'
 import { type Health, type PublisherReadings, publisherMetrics } from '@tidemark/telemetry'
 import type { Client } from 'pg'
@@ -13,8 +13,9 @@ import { Inbox } from './inbox.ts'
 import { OffsetWatch } from './offset-watch.ts'
 import { type OpenedSource, openSource } from './opening.ts'
 import { Pipeline, type PipelineLimits } from './pipeline.ts'
+import { watchSlot } from './slot-watch.ts'
 import { ReplicationStream } from './stream.ts'
-import { TransactionAssembler } from './transaction.ts'
+import { TransactionAssembler } from './transaction-assembler.ts'
 import { WatermarkTime } from './watermark-time.ts'
 
 export interface PublisherOptions extends Partial<PublisherLimits>, KafkaConnection {
@@ -59,9 +60,16 @@ const DEFAULT_LIMITS: PublisherLimits = {
  */
 export async function runPublisher(options: PublisherOptions): Promise<never> {
   const publisher = new Publisher(options)
-  const { signal, log } = options
+  const { source, postgresUrl: url, signal, log } = options
   const { minRetryMs, maxRetryMs } = limitsOf(options)
-  return retrying((healthy) => publisher.live(healthy), {
+  const ended = new AbortController()
+  const watching = AbortSignal.any([signal, ended.signal])
+  const onHealth = (health: SlotHealth | undefined) => publisher.slotIs(health)
+  const watch = watchSlot({ url, source, signal: watching, log, onHealth })
+  await using parts = new AsyncDisposableStack()
+  parts.defer(() => watch)
+  parts.defer(() => ended.abort())
+  return await retrying((healthy) => publisher.live(healthy), {
     signal,
     minDelayMs: minRetryMs,
     maxDelayMs: maxRetryMs,
@@ -84,7 +92,7 @@ class Publisher {
   readonly metrics
   #inbox: Inbox | undefined
   #epoch: number | undefined
-  #retainedBytes: number | undefined
+  #slot: SlotHealth | undefined
   #confirmed: Lsn | undefined
   #backend: number | undefined
   #busLostRecords = false
@@ -96,7 +104,7 @@ class Publisher {
     this.#options = options
     this.limits = limitsOf(options)
     this.heldBack = new HeldBack(log)
-    this.metrics = publisherMetrics({ keyspaces: Object.keys(source.keyspaces), read: () => this.#read() })
+    this.metrics = publisherMetrics({ keyspaces: allKeyspaces(source).map((k) => k.name), read: () => this.#read() })
     this.#assembler = new TransactionAssembler(source, {
       onUnknown: () => this.metrics.unknownMessage(),
       onFloor: (keyspace, cause) => this.metrics.floor(keyspace.name, cause),
@@ -104,9 +112,19 @@ class Publisher {
         const lacking = keyspaces.flatMap((k) => k.lacking)
         log.warn({ table, lacking }, 'the shape of a table changed: its keyspaces are refilled')
       },
+      onInvalidationMessage: (outcome, reason) => {
+        this.metrics.invalidationMessage(outcome)
+        if (reason === undefined) return
+        const whole = 'an invalidation message was not understood: every keyspace is refilled'
+        log.error({ reason }, outcome === 'floor' ? whole : 'an invalidation message was refused')
+      },
     })
     health?.watch('streaming', () => this.#notReady)
     health?.watch('beat', () => this.#beatIsOld())
+  }
+
+  slotIs(health: SlotHealth | undefined): void {
+    this.#slot = health
   }
 
   restarted(error: unknown): void {
@@ -139,11 +157,8 @@ class Publisher {
       ...{ opened, partitions: source.partitions, client, inbox, stream, bus, acker },
       ...{ time: new WatermarkTime(), heldBack, limits, metrics, log, signal, end },
       check: () => checkPublication(client, source),
-      onPulse: ({ insertLsn }) => {
-        this.#retainedBytes = Math.max(0, Number(insertLsn - acker.safe))
-      },
       onNewEpoch: () => {
-        for (const keyspace of Object.keys(source.keyspaces)) metrics.floor(keyspace, 'epoch')
+        for (const { name } of allKeyspaces(source)) metrics.floor(name, 'epoch')
       },
       onBeat: (position) => {
         this.#confirmed = position
@@ -230,7 +245,9 @@ class Publisher {
     return {
       bufferBytes: this.#inbox?.bytes,
       epoch: this.#epoch,
-      slotRetainedBytes: this.#retainedBytes,
+      slotRetainedBytes: this.#slot?.retainedBytes,
+      slotUnconfirmedBytes: this.#slot?.unconfirmedBytes,
+      slotSafeBytes: this.#slot?.safeBytes ?? undefined,
       heldBackSeconds: this.heldBack.seconds(nowMs),
       beatAgeSeconds: this.#beatAtMs === undefined ? undefined : (nowMs - this.#beatAtMs) / 1000,
     }

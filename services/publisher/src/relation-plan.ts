@@ -7,7 +7,7 @@ export interface RelationPlan {
   /** schema.table, as the source names it. */
   readonly table: string
   readonly keyspaces: readonly KeyspacePlan[]
-  /** Equal for two Relation messages iff keys are made from them in the same way. */
+  /** Equal for two Relation messages iff they are of one table, and keys are made from them in the same way. */
   readonly shape: string
 }
 
@@ -22,14 +22,21 @@ export interface KeyspacePlan {
   readonly lacking: readonly string[]
 }
 
-/** Plans a relation; without keyspaces when the source does not name its table. */
-export function planRelation(relation: Relation, source: Source): RelationPlan {
-  const table = `${relation.schema}.${relation.table}`
+/**
+ * Plans a relation; without keyspaces when the source does not name its table.
+ *
+ * @param table another name than its own, for a relation that stands in for that table
+ */
+export function planRelation(
+  relation: Relation,
+  source: Source,
+  table = `${relation.schema}.${relation.table}`,
+): RelationPlan {
   const keyspaces = Object.values(source.keyspaces).flatMap((keyspace) => {
     const columns = keyspace.tables[table]
     return columns ? [planKeyspace(keyspace, columns, relation)] : []
   })
-  return { oid: relation.oid, table, keyspaces, shape: shapeOf(relation, keyspaces) }
+  return { oid: relation.oid, table, keyspaces, shape: shapeOf(relation, table, keyspaces) }
 }
 
 function planKeyspace(keyspace: Keyspace, columns: Readonly<Record<string, string>>, relation: Relation): KeyspacePlan {
@@ -44,12 +51,10 @@ function planKeyspace(keyspace: Keyspace, columns: Readonly<Record<string, strin
 }
 
 /** Columns may move about (a dropped column shifts the others); a template column's name or type may not. */
-function shapeOf(relation: Relation, keyspaces: readonly KeyspacePlan[]): string {
-  const used = new Set(
-    keyspaces.flatMap((k) => Object.values(k.keyspace.tables[`${relation.schema}.${relation.table}`]!)),
-  )
+function shapeOf(relation: Relation, table: string, keyspaces: readonly KeyspacePlan[]): string {
+  const used = new Set(keyspaces.flatMap((k) => Object.values(k.keyspace.tables[table]!)))
   const columns = relation.columns.filter((c) => used.has(c.name)).map(describe)
-  return columns.sort().join(' ')
+  return [relation.oid, ...columns.sort()].join(' ')
 }
 
 function describe(column: RelationColumn): string {

@@ -17,7 +17,8 @@ function keysOf(bytes: Buffer, columns = COLUMNS) {
   const found: string[] = []
   keysOfChange(plan, parseMessage(bytes) as RowChange, {
     addKey: (_: Keyspace, key) => found.push(key),
-    addFloor: (keyspace) => found.push(`floor of ${keyspace.name}`),
+    addFloor: (keyspace, cause) => found.push(`${cause} floor of ${keyspace.name}`),
+    isFloor: () => false,
   })
   return found
 }
@@ -43,7 +44,7 @@ test('an unchanged TOASTed template column takes the old image’s value', () =>
 })
 
 test('an unchanged TOASTed template column that no image holds is a floor, never read as null', () => {
-  expect(keysOf(update(OID, ['1', 'u!', 'x']))).toEqual(['floor of reviews'])
+  expect(keysOf(update(OID, ['1', 'u!', 'x']))).toEqual(['unreadable floor of reviews'])
 })
 
 test('an unchanged TOASTed column that no template needs does not matter', () => {
@@ -62,6 +63,6 @@ test('a key that is too long to be cached is no key', () => {
 
 test('once the replica identity does not carry a template column, every change is a floor', () => {
   const weaker = [COLUMNS[0]!, { name: 'product_id' }, COLUMNS[2]!]
-  expect(keysOf(update(OID, ['1', '7', 'x']), weaker)).toEqual(['floor of reviews'])
-  expect(keysOf(remove(OID, 'K', ['1', null, null]), weaker)).toEqual(['floor of reviews'])
+  expect(keysOf(update(OID, ['1', '7', 'x']), weaker)).toEqual(['shape floor of reviews'])
+  expect(keysOf(remove(OID, 'K', ['1', null, null]), weaker)).toEqual(['shape floor of reviews'])
 })

@@ -1,4 +1,5 @@
 import { type Keyspace, renderKey } from '@tidemark/protocol'
+import type { FloorCause } from '@tidemark/telemetry'
 import { type Row, type RowChange, UNCHANGED } from './pgoutput.ts'
 import type { KeyspacePlan, RelationPlan } from './relation-plan.ts'
 
@@ -6,7 +7,9 @@ import type { KeyspacePlan, RelationPlan } from './relation-plan.ts'
 export interface KeySink {
   addKey(keyspace: Keyspace, key: string): void
   /** The change touches the keyspace in a way that no key expresses. */
-  addFloor(keyspace: Keyspace): void
+  addFloor(keyspace: Keyspace, cause: FloorCause): void
+  /** Whether the keyspace is stale as a whole already: its keys need not be made. */
+  isFloor(keyspace: Keyspace): boolean
 }
 
 /**
@@ -18,6 +21,7 @@ export interface KeySink {
  */
 export function keysOfChange(plan: RelationPlan, change: RowChange, sink: KeySink): void {
   for (const keyspacePlan of plan.keyspaces) {
+    if (sink.isFloor(keyspacePlan.keyspace)) continue
     if (change.kind !== 'insert' && change.old) addKeyOf(keyspacePlan, change.old, undefined, sink)
     if (change.kind !== 'delete') addKeyOf(keyspacePlan, change.next, oldImage(change), sink)
   }
@@ -31,7 +35,7 @@ function oldImage(change: RowChange): Row | undefined {
 function addKeyOf(plan: KeyspacePlan, row: Row, fallback: Row | undefined, sink: KeySink): void {
   const { keyspace, columnOf } = plan
   if (!columnOf) {
-    sink.addFloor(keyspace)
+    sink.addFloor(keyspace, 'shape')
     return
   }
   let readable = true
@@ -42,7 +46,7 @@ function addKeyOf(plan: KeyspacePlan, row: Row, fallback: Row | undefined, sink:
     return value?.text ?? null
   })
   // An unchanged TOASTed value that no image holds: the key exists, and we cannot name it.
-  if (!readable) sink.addFloor(keyspace)
+  if (!readable) sink.addFloor(keyspace, 'unreadable')
   else if (key !== undefined) sink.addKey(keyspace, key)
 }
 

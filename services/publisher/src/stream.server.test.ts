@@ -5,9 +5,15 @@ import { Acker } from './acker.ts'
 import type { Message } from './pgoutput.ts'
 import { ReplicationStream } from './stream.ts'
 import { PublisherContext } from './testing/publisher-context.ts'
-import { type Transaction, TransactionAssembler } from './transaction.ts'
+import type { Transaction } from './transaction.ts'
+import { TransactionAssembler } from './transaction-assembler.ts'
 
-const WATCHER = { onUnknown: () => undefined, onFloor: () => undefined, onShapeChanged: () => undefined }
+const WATCHER = {
+  onUnknown: () => undefined,
+  onFloor: () => undefined,
+  onShapeChanged: () => undefined,
+  onInvalidationMessage: () => undefined,
+}
 
 async function openSlot() {
   const ctx = await PublisherContext.open()

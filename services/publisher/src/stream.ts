@@ -5,6 +5,7 @@ import type { Client } from 'pg'
 import { LogicalReplicationService } from 'pg-logical-replication'
 import { CLIENT } from './client-name.ts'
 import { type Message, parseMessage } from './pgoutput.ts'
+import { TEXT_FORM } from './text-form.ts'
 
 export interface StreamOptions {
   readonly url: string
@@ -168,7 +169,7 @@ export class ReplicationStream {
  * Both must fit our own patience.
  */
 function sessionSettings(silenceMs: number): Readonly<Record<string, string>> {
-  return { wal_sender_timeout: `${silenceMs}ms`, tcp_user_timeout: `${silenceMs}ms` }
+  return { ...TEXT_FORM, wal_sender_timeout: `${silenceMs}ms`, tcp_user_timeout: `${silenceMs}ms` }
 }
 
 type Plugin = Parameters<LogicalReplicationService['subscribe']>[0]
@@ -199,7 +200,7 @@ class PgoutputPlugin implements Plugin {
     const publications = quoteLiteral(quoteIdentifier(this.options.publication))
     return client.query(
       `START_REPLICATION SLOT ${quoteIdentifier(slot)} LOGICAL ${lsn} ` +
-        `(proto_version '1', publication_names ${publications})`,
+        `(proto_version '1', publication_names ${publications}, messages 'true')`,
     )
   }
 }

@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { DEFAULT_TOMBSTONE_LIMITS, Guard, partitionKeys, type RedisClient } from '@tidemark/guard'
-import type { Source } from '@tidemark/protocol'
+import { allKeyspaces, type Source } from '@tidemark/protocol'
 import type { Logger } from '@tidemark/service'
 import type { WorkerMetrics } from '@tidemark/telemetry'
 import type { FetchedRecord } from './batch.ts'
@@ -69,14 +69,15 @@ export class Region implements PartitionHandler {
   #lane(partition: number): Lane {
     const { source, redis, maxEventsPerBatch, patienceMs, metrics, beats, log } = this.#options
     const guard = new Guard(redis, partitionKeys(source.keyPrefix, partition))
-    const isKnownKeyspace = (name: string) => Object.hasOwn(source.keyspaces, name)
+    const keyspaces = new Map(allKeyspaces(source).map((keyspace) => [keyspace.name, keyspace]))
+    const isKnownKeyspace = (name: string) => keyspaces.has(name)
     const watch = new PartitionWatch({ partition, guard, metrics, beats, isKnownKeyspace, log })
     const applier = new PartitionApplier(partition, {
       guard,
       logRange: () => this.#range(partition),
       terms: {
         maxEvents: maxEventsPerBatch,
-        retainStaleMs: (name) => (isKnownKeyspace(name) ? source.keyspaces[name]!.contract.retainStaleMs : 0),
+        retainStaleMs: (name) => keyspaces.get(name)?.contract.retainStaleMs ?? 0,
       },
       tombstones: DEFAULT_TOMBSTONE_LIMITS,
       patienceMs,

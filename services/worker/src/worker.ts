@@ -1,5 +1,5 @@
 import type { KafkaConnection } from '@tidemark/kafka'
-import type { Source } from '@tidemark/protocol'
+import { allKeyspaces, type Source } from '@tidemark/protocol'
 import { type Logger, outageLevel, retrying } from '@tidemark/service'
 import { type Health, type WorkerMetrics, workerMetrics } from '@tidemark/telemetry'
 import type { Redis } from 'ioredis'
@@ -87,7 +87,7 @@ class Worker {
     this.#metrics = workerMetrics({
       region,
       topic: source.topic,
-      keyspaces: Object.keys(source.keyspaces),
+      keyspaces: allKeyspaces(source).map((k) => k.name),
       read: () => ({
         beatAgeSeconds: this.#beats.worstAgeMs === undefined ? undefined : this.#beats.worstAgeMs / 1000,
         consumerLagRecords: this.#lag?.records,

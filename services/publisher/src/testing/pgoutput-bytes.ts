@@ -57,6 +57,13 @@ export function truncate(...oids: readonly number[]): Buffer {
   return Buffer.concat([Buffer.from('T'), u32(oids.length), Buffer.from([0]), ...oids.map(u32)])
 }
 
+/** A message of `pg_logical_emit_message`. */
+export function emitted(prefix: string, content: string | Buffer, transactional = true): Buffer {
+  const bytes = typeof content === 'string' ? Buffer.from(content) : content
+  const head = Buffer.from([transactional ? 1 : 0])
+  return Buffer.concat([Buffer.from('M'), head, u64(0n), Buffer.from(`${prefix}\0`), u32(bytes.length), bytes])
+}
+
 /** `u!` stands for an unchanged TOASTed value. */
 function tuple(columns: readonly ColumnBytes[]): Buffer {
   return Buffer.concat([u16(columns.length), ...columns.map(column)])

@@ -2,7 +2,8 @@ import { expect, test } from '@jest/globals'
 import { defineSource } from '@tidemark/protocol'
 import { parseMessage } from './pgoutput.ts'
 import { BEGIN_TIME_US, begin, commit, insert, relation, truncate } from './testing/pgoutput-bytes.ts'
-import { type Transaction, TransactionAssembler } from './transaction.ts'
+import type { Transaction } from './transaction.ts'
+import { TransactionAssembler } from './transaction-assembler.ts'
 
 const SOURCE = defineSource({
   name: 'shop',
@@ -21,6 +22,7 @@ function assembler() {
     onUnknown: (tag) => seen.push(`unknown ${tag}`),
     onFloor: (keyspace, cause) => seen.push(`${cause} ${keyspace.name}`),
     onShapeChanged: (plan) => seen.push(`shape of ${plan.table}`),
+    onInvalidationMessage: (outcome, reason) => seen.push(`message ${outcome}${reason ? `: ${reason}` : ''}`),
   })
   const feed = (...messages: readonly Buffer[]) => messages.map((m) => made.accept(parseMessage(m))).at(-1)
   return { made, seen, feed }
