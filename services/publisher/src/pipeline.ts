@@ -1,3 +1,4 @@
+import { holderOf, type TransactionHolder } from '@tidemark/postgres'
 import { encodeRecord, type Lsn, position } from '@tidemark/protocol'
 import { cancellableSleep, type Logger, withDeadline } from '@tidemark/service'
 import type { PublisherMetrics } from '@tidemark/telemetry'
@@ -41,8 +42,6 @@ export interface PipelineParts {
   readonly end: (reason: unknown) => void
   /** Called when a new epoch has been announced for the first time. */
   readonly onNewEpoch: () => void
-  /** Called at every beat with what the primary said. */
-  readonly onPulse: (pulse: Pulse) => void
   /** Checks, every now and then, that nobody changed what the stream rests on. */
   readonly check: () => Promise<void>
   /** Called whenever Kafka has acknowledged a watermark on every partition. */
@@ -109,7 +108,10 @@ export class Pipeline {
         heldBack.passed()
         await this.#publish(released)
       } else if (head?.kind === 'transaction') {
-        await cancellableSleep(heldBack.still(head.xid, performance.now()), signal)
+        await cancellableSleep(
+          heldBack.still(head.xid, performance.now(), (xid) => this.#findHolder(xid)),
+          signal,
+        )
       }
     }
   }
@@ -154,7 +156,6 @@ export class Pipeline {
     for (;;) {
       const pulse = await this.#pulse()
       time.observe(pulse.insertLsn, pulse.timeUs)
-      this.#parts.onPulse(pulse)
       stream.status(true)
       await this.#nudge(pulse)
       await this.#check()
@@ -182,6 +183,11 @@ export class Pipeline {
     if (performance.now() - this.#checkedAtMs < CHECK_MS) return
     await withDeadline(check(), limits.pulseDeadlineMs, 'no answer from the primary')
     this.#checkedAtMs = performance.now()
+  }
+
+  #findHolder(xid: number): Promise<TransactionHolder | undefined> {
+    const { client, limits } = this.#parts
+    return withDeadline(holderOf(client, xid), limits.pulseDeadlineMs, 'no answer from the primary')
   }
 
   #pulse(): Promise<Pulse> {
