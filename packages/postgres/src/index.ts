@@ -1,6 +1,7 @@
 export { connect, connectionConfig, disconnect } from './connection.ts'
 export {
   distrustNewestEpoch,
+  EPOCH_TABLE,
   type Epoch,
   ensureEpochTable,
   newestEpoch,
@@ -25,4 +26,6 @@ export { readServerFacts, type ServerFacts } from './server-facts.ts'
 export { endBackend, readSlot, recreateSlot, type SlotState } from './slot.ts'
 export { readSlotHealth, type SlotHealth } from './slot-health.ts'
 export { codedError, sqlState } from './sql-error.ts'
+export { readLayouts, type TableLayout } from './table-layout.ts'
+export { announceChangedTables } from './table-watch.ts'
 export { holderOf, oldestHolder, type TransactionHolder } from './transaction-holder.ts'

@@ -1,0 +1,64 @@
+import { parseArgs } from 'node:util'
+import { isTidemarkError } from '@tidemark/protocol'
+import { redactUrls, settingsTable } from '@tidemark/service'
+import type { Command, Flags, Terminal } from './command.ts'
+import { EXIT_CODE, type ExitCode } from './exit-code.ts'
+import { cliSettings } from './settings.ts'
+
+/** From the arguments to the exit code. Nothing is thrown: what goes wrong is said in a line, without any password. */
+export async function runCommandLine(
+  commands: readonly Command[],
+  args: readonly string[],
+  terminal: Terminal,
+): Promise<ExitCode> {
+  const [name, ...rest] = args
+  if (name === '--help' || name === '-h') {
+    return answer(terminal, `${overview(commands)}\n\nSet in the environment:\n\n${settingsTable(cliSettings)}`)
+  }
+  const command = commands.find((c) => c.name === name)
+  if (!command) {
+    const what = name === undefined ? 'which command?' : `there is no command ${JSON.stringify(name)}`
+    terminal.complain(`tidemark: ${what}\n\n${overview(commands)}`)
+    return EXIT_CODE.mistaken
+  }
+  try {
+    const flags = flagsOf(command, rest)
+    return flags.help ? answer(terminal, helpOf(command)) : await command.run(flags, terminal)
+  } catch (error) {
+    return report(command, error, terminal)
+  }
+}
+
+function answer(terminal: Terminal, text: string): ExitCode {
+  terminal.print(text)
+  return EXIT_CODE.fine
+}
+
+function flagsOf({ options }: Command, args: readonly string[]): Flags {
+  const all = { ...options, help: { type: 'boolean', short: 'h' } } as const
+  return parseArgs({ args: [...args], options: all, allowPositionals: false }).values as Flags
+}
+
+function overview(commands: readonly Command[]): string {
+  const width = Math.max(...commands.map((c) => c.name.length))
+  const lines = commands.map((c) => `  ${c.name.padEnd(width)}  ${c.summary}`)
+  return `usage: tidemark <command> [--help]\n\n${lines.join('\n')}`
+}
+
+function helpOf({ name, summary, help }: Command): string {
+  return `tidemark ${name}: ${summary}\n\n${help}`
+}
+
+function report({ name }: Command, error: unknown, terminal: Terminal): ExitCode {
+  const message = redactUrls(error instanceof Error ? error.message : String(error))
+  terminal.complain(`tidemark ${name}: ${message}`)
+  const isMistake = isTidemarkError(error, 'SETTINGS_INVALID') || isTidemarkError(error, 'CONFIG_INVALID')
+  if (!isMistake && !isArgumentError(error)) return EXIT_CODE.wrong
+  terminal.complain(`  tidemark ${name} --help says what it takes`)
+  return EXIT_CODE.mistaken
+}
+
+/** What `parseArgs` throws. */
+function isArgumentError(error: unknown): boolean {
+  return error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS')
+}

@@ -1,0 +1,24 @@
+import type { ParseArgsOptionsConfig } from 'node:util'
+import type { Environment } from '@tidemark/service'
+import type { ExitCode } from './exit-code.ts'
+
+/** What a command has of the process that runs it. */
+export interface Terminal {
+  readonly env: Environment
+  /** The answer: one text, which may have many lines. */
+  readonly print: (text: string) => void
+  /** What is no part of the answer. */
+  readonly complain: (text: string) => void
+}
+
+export type Flags = Readonly<Record<string, string | boolean | undefined>>
+
+export interface Command {
+  readonly name: string
+  /** Half a line for the list of commands. */
+  readonly summary: string
+  /** What `--help` says below the usage line. */
+  readonly help: string
+  readonly options: ParseArgsOptionsConfig
+  readonly run: (flags: Flags, terminal: Terminal) => Promise<ExitCode>
+}

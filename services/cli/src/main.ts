@@ -1,0 +1,13 @@
+#!/usr/bin/env node
+import { runCommandLine } from './command-line.ts'
+import { doctor } from './doctor.ts'
+import { init } from './init.ts'
+import { status } from './status.ts'
+
+const code = await runCommandLine([init, doctor, status], process.argv.slice(2), {
+  env: process.env,
+  print: (text) => process.stdout.write(`${text}\n`),
+  complain: (text) => process.stderr.write(`${text}\n`),
+})
+// A client that is slow to close must not hold the answer up; what was printed must be out first.
+process.stdout.write('', () => process.exit(code))

@@ -1,0 +1,112 @@
+import type { KafkaConnection } from '@tidemark/kafka'
+import { type Environment, readSettings, serverUrl } from '@tidemark/service'
+import { z } from 'zod'
+
+const CONFIG = {
+  TIDEMARK_CONFIG: z
+    .string()
+    .default('tidemark.config.ts')
+    .describe('The file that exports the source, relative to the working directory.'),
+}
+
+/** Enough for what needs no server. */
+export const configSettings = z.object(CONFIG)
+
+/** The variables of publisher, workers and apps, so that the command runs where they do. */
+export const cliSettings = z.object({
+  ...CONFIG,
+  TIDEMARK_PRIMARY_URL: serverUrl('postgres', 'postgresql')
+    .meta({ secret: true })
+    .describe('The primary, with the publisher’s role: doctor checks what that role may do.'),
+  TIDEMARK_KAFKA_BROKERS: z
+    .string()
+    .transform((text) => text.split(',').map((broker) => broker.trim()))
+    .pipe(z.array(z.string().regex(/^[^\s,]+:\d+$/, 'must be host:port, several with commas')))
+    .describe('The brokers to ask first: host:port, several with commas.'),
+  TIDEMARK_KAFKA_REPLICATION_FACTOR: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(32)
+    .default(1)
+    .describe('Copies of each partition, when init makes the topic; 3 where there are so many brokers.'),
+  TIDEMARK_REGION: z.string().default('this region').describe('Names the region of `TIDEMARK_REDIS_URL`.'),
+  TIDEMARK_REDIS_URL: redisUrl().describe('The Redis of one region.'),
+  TIDEMARK_REDIS_REGION_URL: redisUrl().describe(
+    'The Redis of a region, as many as there are: `TIDEMARK_REDIS_EU_WEST_URL`.',
+  ),
+  TIDEMARK_REPLICA_URLS: z
+    .string()
+    .transform((text) => text.split(','))
+    .pipe(z.array(serverUrl('postgres', 'postgresql')))
+    .optional()
+    .meta({ secret: true })
+    .describe('Replicas that apps refill from; several with commas.'),
+  TIDEMARK_REPLICA_REGION_URL: replicaUrl().describe(
+    'The replica of a region, as many as there are: `TIDEMARK_REPLICA_EU_WEST_URL`.',
+  ),
+})
+
+function redisUrl() {
+  return serverUrl('redis', 'rediss').optional().meta({ secret: true })
+}
+
+function replicaUrl() {
+  return serverUrl('postgres', 'postgresql').optional().meta({ secret: true })
+}
+
+export interface NamedUrl {
+  readonly name: string
+  readonly url: string
+}
+
+/** Where everything is that a source stands on. */
+export interface Servers {
+  readonly primaryUrl: string
+  readonly kafka: KafkaConnection
+  readonly replicationFactor: number
+  readonly regions: readonly NamedUrl[]
+  readonly replicas: readonly NamedUrl[]
+}
+
+const REDIS_OF_REGION = /^TIDEMARK_REDIS_(.+)_URL$/
+const REPLICA_OF_REGION = /^TIDEMARK_REPLICA_(.+)_URL$/
+
+/** Throws SETTINGS_INVALID with all mistakes. */
+export function readServers(env: Environment): Servers & { readonly config: string } {
+  const regions = variablesLike(REDIS_OF_REGION, env)
+  const replicas = variablesLike(REPLICA_OF_REGION, env)
+  const ofRegions = {
+    ...Object.fromEntries(regions.map(({ variable }) => [variable, redisUrl()])),
+    ...Object.fromEntries(replicas.map(({ variable }) => [variable, replicaUrl()])),
+  }
+  // The type knows the variables of no region: they are read by the names that the environment gave them.
+  const given = readSettings(cliSettings.extend(ofRegions) as unknown as typeof cliSettings, env)
+  const urlsOf = (named: readonly Variable[]) => named.map(({ name, variable }) => ({ name, url: env[variable]! }))
+  return {
+    config: given.TIDEMARK_CONFIG,
+    primaryUrl: given.TIDEMARK_PRIMARY_URL,
+    kafka: { brokers: given.TIDEMARK_KAFKA_BROKERS },
+    replicationFactor: given.TIDEMARK_KAFKA_REPLICATION_FACTOR,
+    regions: [
+      ...(given.TIDEMARK_REDIS_URL ? [{ name: given.TIDEMARK_REGION, url: given.TIDEMARK_REDIS_URL }] : []),
+      ...urlsOf(regions),
+    ],
+    replicas: [
+      ...(given.TIDEMARK_REPLICA_URLS ?? []).map((url, at) => ({ name: String(at + 1), url })),
+      ...urlsOf(replicas),
+    ],
+  }
+}
+
+interface Variable {
+  readonly name: string
+  readonly variable: string
+}
+
+function variablesLike(pattern: RegExp, env: Environment): Variable[] {
+  return Object.keys(env).flatMap((variable) => {
+    const region = env[variable] ? pattern.exec(variable)?.[1] : undefined
+    return region === undefined ? [] : [{ variable, name: region.toLowerCase().replaceAll('_', '-') }]
+  })
+}
