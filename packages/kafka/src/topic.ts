@@ -1,5 +1,5 @@
 import { TidemarkError } from '@tidemark/protocol'
-import type { Kafka } from 'kafkajs'
+import type { Admin, Kafka } from 'kafkajs'
 
 export interface TopicOptions {
   readonly topic: string
@@ -34,25 +34,14 @@ export function topicSettings(replicationFactor: number): Readonly<Record<string
  * Creates the topic if it is missing; throws TOPIC_MISMATCH if it has another number of partitions.
  * @returns whether it was created
  */
-export async function ensureTopic(
-  kafka: Kafka,
-  { topic, partitions, replicationFactor }: TopicOptions,
-): Promise<boolean> {
+export async function ensureTopic(kafka: Kafka, options: TopicOptions): Promise<boolean> {
+  const { topic, partitions } = options
   const admin = kafka.admin()
   await admin.connect()
   try {
-    // False when it exists, also when another publisher made it just now.
-    const created = await admin.createTopics({
-      waitForLeaders: true,
-      topics: [
-        {
-          topic,
-          numPartitions: partitions,
-          replicationFactor,
-          configEntries: Object.entries(topicSettings(replicationFactor)).map(([name, value]) => ({ name, value })),
-        },
-      ],
-    })
+    // Asked first: whoever may not create topics is refused also where the topic exists.
+    const isThere = (await admin.listTopics()).includes(topic)
+    const created = !isThere && (await createTopic(admin, options))
     const { topics } = await admin.fetchTopicMetadata({ topics: [topic] })
     const found = topics[0]?.partitions.length ?? 0
     if (found !== partitions) throw wrongPartitions(topic, found, partitions)
@@ -60,6 +49,15 @@ export async function ensureTopic(
   } finally {
     await admin.disconnect().catch(() => undefined)
   }
+}
+
+/** False when it exists after all: another publisher made it just now. */
+function createTopic(admin: Admin, { topic, partitions, replicationFactor }: TopicOptions): Promise<boolean> {
+  const configEntries = Object.entries(topicSettings(replicationFactor)).map(([name, value]) => ({ name, value }))
+  return admin.createTopics({
+    waitForLeaders: true,
+    topics: [{ topic, numPartitions: partitions, replicationFactor, configEntries }],
+  })
 }
 
 export function wrongPartitions(topic: string, found: number, wanted: number): TidemarkError {
