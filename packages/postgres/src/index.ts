@@ -1,13 +1,13 @@
 export { connect, connectionConfig, disconnect } from './connection.ts'
 export {
   distrustNewestEpoch,
-  EPOCH_TABLE,
   type Epoch,
   ensureEpochTable,
   newestEpoch,
   type OpenEpoch,
   recordEpoch,
   recordStart,
+  TIDEMARK_SCHEMA,
 } from './epoch.ts'
 export { openFirstEpoch } from './first-epoch.ts'
 export { leastPrivilege, type Roles, type SqlSection } from './grants.ts'
@@ -23,7 +23,7 @@ export {
 } from './publication.ts'
 export { checkTables } from './replica-identity.ts'
 export { readServerFacts, type ServerFacts } from './server-facts.ts'
-export { endBackend, readSlot, recreateSlot, type SlotState } from './slot.ts'
+export { checkStreamedSlot, endBackend, readSlot, recreateSlot, type SlotState } from './slot.ts'
 export { readSlotHealth, type SlotHealth } from './slot-health.ts'
 export { codedError, sqlState } from './sql-error.ts'
 export { readLayouts, type TableLayout } from './table-layout.ts'

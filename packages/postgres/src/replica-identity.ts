@@ -2,6 +2,7 @@ import { type Source, TidemarkError } from '@tidemark/protocol'
 import type { Client } from 'pg'
 import { quoteTable } from './identifier.ts'
 import { neededColumns, tablesOf } from './publication.ts'
+import { readLayouts, type TableLayout } from './table-layout.ts'
 
 /** What the catalog says of one table, or of one partition of it. */
 interface TableFacts {
@@ -28,7 +29,10 @@ const FACTS = `
                    'type', format_type(a.atttypid, a.atttypmod),
                    'identity', c.relreplident = 'f' or coalesce(a.attnum = any(i.indkey), false)) order by a.attname)
             from pg_attribute a
-           where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) as columns
+           where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+             -- A generated column is in the stream from 18 on, if it is stored and the publication wants it.
+             and (a.attgenerated = '' or a.attgenerated = 's' and current_setting('server_version_num')::int >= 180000))
+           as columns
     from tree
     join pg_class c on c.oid = tree.oid
     join pg_namespace n on n.oid = c.relnamespace
@@ -40,7 +44,7 @@ const FACTS = `
  * carries each column that a template needs. Throws TABLE_MISMATCH or REPLICA_IDENTITY_INSUFFICIENT with all
  * mistakes and what mends them.
  *
- * @returns a description of how keys are made, which changes when a column's type does
+ * @returns a description of how keys are made and of what is in the tables, which changes with either
  */
 export async function checkTables(client: Client, source: Source): Promise<string> {
   const facts: TableFacts[] = []
@@ -55,7 +59,7 @@ export async function checkTables(client: Client, source: Source): Promise<strin
   const weak = weakIdentities(source, facts)
   if (wrong.length > 0) throw new TidemarkError('TABLE_MISMATCH', list([...wrong, ...weak]))
   if (weak.length > 0) throw new TidemarkError('REPLICA_IDENTITY_INSUFFICIENT', list(weak))
-  return describeKeys(source, facts)
+  return describeKeys(source, facts, await readLayouts(client, source))
 }
 
 function list(mistakes: readonly string[]): string {
@@ -66,7 +70,10 @@ function missingColumns(source: Source, facts: readonly TableFacts[]): string[] 
   return facts.flatMap(({ table, relation, columns }) =>
     neededColumns(source, table)
       .filter((needed) => !columns.some((c) => c.name === needed))
-      .map((needed) => `table ${relation} has no column ${needed}; it has ${columns.map((c) => c.name).join(', ')}`),
+      .map(
+        (needed) =>
+          `table ${relation} has no column ${needed} that is replicated; it has ${columns.map((c) => c.name).join(', ')}`,
+      ),
   )
 }
 
@@ -79,8 +86,8 @@ function weakIdentities(source: Source, facts: readonly TableFacts[]): string[] 
   })
 }
 
-/** Two starts with equal descriptions make equal keys from equal rows. */
-function describeKeys(source: Source, facts: readonly TableFacts[]): string {
+/** Two starts with equal descriptions make equal keys from equal rows, and no row changed unseen between them. */
+function describeKeys(source: Source, facts: readonly TableFacts[], layouts: ReadonlyMap<string, TableLayout>): string {
   const types = facts.flatMap(({ table, columns }) =>
     columns.filter((c) => neededColumns(source, table).includes(c.name)).map((c) => `${table}.${c.name} ${c.type}`),
   )
@@ -96,5 +103,11 @@ function describeKeys(source: Source, facts: readonly TableFacts[]): string {
     partitions: source.partitions,
     keyspaces: keyspaces.sort(),
     types: [...new Set(types)].sort(),
+    tables: Object.fromEntries([...layouts].map(([table, { layout }]) => [table, layout] as const).sort()),
   })
+}
+
+/** What a description says of the layout of each table. */
+export function layoutsIn(shape: string): Readonly<Record<string, string>> {
+  return (JSON.parse(shape) as { readonly tables?: Readonly<Record<string, string>> }).tables ?? {}
 }

@@ -1,8 +1,16 @@
 import { AssertionError } from 'node:assert'
 import type { KafkaConnection } from '@tidemark/kafka'
-import { checkPublication, connect, disconnect, type SlotHealth } from '@tidemark/postgres'
+import {
+  announceChangedTables,
+  checkPublication,
+  checkStreamedSlot,
+  connect,
+  disconnect,
+  readLayouts,
+  type SlotHealth,
+} from '@tidemark/postgres'
 import { allKeyspaces, isTidemarkError, type Lsn, type Source, type TidemarkError } from '@tidemark/protocol'
-import { type Logger, outageLevel, retrying } from '@tidemark/service'
+import { type Logger, outageLevel, retrying, withDeadline } from '@tidemark/service'
 import { type Health, type PublisherReadings, publisherMetrics } from '@tidemark/telemetry'
 import type { Client } from 'pg'
 import { Acker } from './acker.ts'
@@ -152,11 +160,13 @@ class Publisher {
     const acker = new Acker(opened.from)
     const { stream, inbox } = await this.#openStream(opened, acker, end)
     parts.defer(() => stream.close())
+    const checked = checkStreamedSlot(client, source, opened.from)
+    await withDeadline(checked, this.limits.pulseDeadlineMs, 'no answer about the slot')
     const { metrics, limits, heldBack } = this
     const pipeline = new Pipeline({
       ...{ opened, partitions: source.partitions, client, inbox, stream, bus, acker },
       ...{ time: new WatermarkTime(), heldBack, limits, metrics, log, signal, end },
-      check: () => checkPublication(client, source),
+      check: () => this.#check(client),
       onNewEpoch: () => {
         for (const { name } of allKeyspaces(source)) metrics.floor(name, 'epoch')
       },
@@ -200,6 +210,9 @@ class Publisher {
       previousBackend: this.#backend,
       onNewEpoch: (cause) => this.metrics.epochOpened(cause),
     })
+    const layouts = readLayouts(client, source)
+    const oids = await withDeadline(layouts, this.limits.pulseDeadlineMs, 'no answer about the tables')
+    this.#assembler.seed(new Map([...oids].map(([table, { oid }]) => [table, oid])))
     if (opened.isNewEpoch) this.#offsets.forget()
     this.#busLostRecords = false
     this.#confirmed = opened.from
@@ -232,6 +245,15 @@ class Publisher {
     // Before the stream was ours to pause, its first bytes may already have filled the inbox.
     if (inbox.paused) stream.pause()
     return { stream, inbox }
+  }
+
+  /** What the stream rests on, and what happens to tables that it does not tell. */
+  async #check(client: Client): Promise<void> {
+    const { source, log } = this.#options
+    await checkPublication(client, source)
+    const tables = await announceChangedTables(client, source)
+    if (tables.length === 0) return
+    log.warn({ tables }, 'tables were truncated, rewritten or replaced, or their partitions were: they are refilled')
   }
 
   #beatIsOld(): string | undefined {
