@@ -1,4 +1,4 @@
-import { TidemarkError } from '@tidemark/protocol'
+import { type Lsn, parseLsn, TidemarkError } from '@tidemark/protocol'
 import type { Client } from 'pg'
 
 /** What a server says about itself that does not change while it runs as this primary. */
@@ -7,6 +7,8 @@ export interface ServerFacts {
   readonly segmentBytes: number
   readonly systemIdentifier: bigint
   readonly timeline: number
+  /** How far its log was written when it was asked. */
+  readonly insertLsn: Lsn
 }
 
 /** Throws SOURCE_IN_RECOVERY on a standby and WAL_LEVEL_NOT_LOGICAL where nothing can be decoded. */
@@ -17,9 +19,10 @@ export async function readServerFacts(client: Client): Promise<ServerFacts> {
            current_setting('server_version_num')::int as version,
            (select setting::int from pg_settings where name = 'wal_segment_size') as segment_bytes,
            (select system_identifier::text from pg_control_system()) as system_identifier,
-           case when pg_is_in_recovery() then null else pg_walfile_name(pg_current_wal_insert_lsn()) end as wal_file`)
+           lsn::text as insert_lsn, pg_walfile_name(lsn) as wal_file
+      from (select case when pg_is_in_recovery() then null else pg_current_wal_insert_lsn() end as lsn) as wal`)
   const row = rows[0]!
-  if (row.in_recovery || row.wal_file === null) {
+  if (row.in_recovery || row.wal_file === null || row.insert_lsn === null) {
     throw new TidemarkError('SOURCE_IN_RECOVERY', 'the server that answers is a standby', {
       mend: 'Point the source URL at the primary',
     })
@@ -35,6 +38,7 @@ export async function readServerFacts(client: Client): Promise<ServerFacts> {
     // pg_control_system gives it as a signed number; Kafka's records carry it unsigned.
     systemIdentifier: BigInt.asUintN(64, BigInt(row.system_identifier)),
     timeline: Number.parseInt(row.wal_file.slice(0, 8), 16),
+    insertLsn: parseLsn(row.insert_lsn),
   }
 }
 
@@ -44,5 +48,6 @@ interface Row {
   readonly version: number
   readonly segment_bytes: number
   readonly system_identifier: string
+  readonly insert_lsn: string | null
   readonly wal_file: string | null
 }

@@ -1,4 +1,4 @@
-import { type Lsn, parseLsn, type Source, TidemarkError } from '@tidemark/protocol'
+import { formatLsn, type Lsn, parseLsn, type Source, TidemarkError } from '@tidemark/protocol'
 import type { Client } from 'pg'
 import { codedError } from './sql-error.ts'
 
@@ -70,6 +70,17 @@ export async function recreateSlot(client: Client, source: Source, serverVersion
   } catch (error) {
     throw codedError(error, `slot ${source.slot} cannot be created`)
   }
+}
+
+/**
+ * To be asked once the stream has begun, from when on nobody else can drop or move the slot. It may have been dropped
+ * and made anew since it was read: Postgres then begins at the new one's position, without a word. Throws SLOT_LOST.
+ */
+export async function checkStreamedSlot(client: Client, source: Source, from: Lsn): Promise<void> {
+  const slot = await readSlot(client, source)
+  if (slot && slot.activePid !== null && slot.confirmed === from) return
+  const stands = slot?.confirmed ? `stands at ${formatLsn(slot.confirmed)}` : 'has no position'
+  throw new TidemarkError('SLOT_LOST', `slot ${source.slot} ${stands}: its stream was to begin at ${formatLsn(from)}`)
 }
 
 /** Ends the server's half of a connection of ours that broke: it would hold the slot until its own timeout. */

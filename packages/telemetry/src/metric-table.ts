@@ -66,6 +66,7 @@ export const METRICS = {
         'keys',
         'cluster',
         'timeline',
+        'went-back',
         'kafka',
       ],
     },

@@ -10,6 +10,8 @@ export interface StartFacts {
   readonly slotName: string
   readonly systemIdentifier: bigint
   readonly timeline: number
+  /** How far the server's log is written. */
+  readonly insertLsn: Lsn
   readonly shape: string
   /** What this process confirmed to the slot last, if it streamed from it before. */
   readonly confirmedByUs: Lsn | undefined
@@ -70,6 +72,7 @@ function doubtAbout(newest: OpenEpoch, from: Lsn, facts: StartFacts): Doubt | un
   const no = (cause: EpochCause, reason: string) => ({ cause, reason })
   if (newest.systemIdentifier !== facts.systemIdentifier) return no('cluster', 'the server is another cluster')
   if (newest.timeline !== facts.timeline) return no('timeline', `timeline ${facts.timeline} follows ${newest.timeline}`)
+  if (isBehindPublished(newest, facts)) return no('went-back', 'the server stands before what was published of it')
   if (from < newest.start) return no('slot-moved', 'the slot stands before the start of the epoch')
   if (facts.confirmedByUs !== undefined && from > facts.confirmedByUs)
     return no('slot-moved', 'somebody else moved the slot')
@@ -77,6 +80,15 @@ function doubtAbout(newest: OpenEpoch, from: Lsn, facts: StartFacts): Doubt | un
     ? 'Kafka lost records that it had acknowledged'
     : facts.published && reasonInKafka(newest, from, facts.published)
   return reason === undefined ? undefined : no('kafka', reason)
+}
+
+/**
+ * Whether the log has lost its end: restored from a copy of its disk, or crashed without fsync. On the same timeline
+ * it will write other commits at positions that watermarks have passed.
+ */
+function isBehindPublished(newest: OpenEpoch, { insertLsn, confirmedByUs, published }: StartFacts): boolean {
+  const { lowest } = published ?? {}
+  return (confirmedByUs ?? 0n) > insertLsn || (lowest !== undefined && lowest > position(newest.number, insertLsn))
 }
 
 function reasonInKafka(newest: OpenEpoch, from: Lsn, published: LastPublished): string | undefined {

@@ -92,9 +92,9 @@ async function inspect(options: OpeningOptions) {
   const slot = await readSlot(client, source)
   await refuseActive(options, slot?.activePid ?? null)
   const published = await options.lastPublished?.()
-  const { systemIdentifier, timeline } = server
+  const { systemIdentifier, timeline, insertLsn } = server
   const newest = await newestEpoch(client, source.name)
-  const facts = { newest, slot, slotName: source.slot, systemIdentifier, timeline, shape }
+  const facts = { newest, slot, slotName: source.slot, systemIdentifier, timeline, insertLsn, shape }
   const continuity = continuityOf({ ...facts, published, confirmedByUs, busLostRecords })
   return { server, known: { shape, highestEpoch: published?.highestEpoch ?? 0 }, continuity }
 }
