@@ -12,6 +12,7 @@ function commit(lsn: Lsn, keys: readonly string[], floors: readonly string[] = [
 const epoch = (number = 1): TidemarkRecord => ({
   ...{ kind: 'epoch', position: position(number, START), systemIdentifier: 1n, timeline: 1, timeUs: 0n },
 })
+const claim = (): TidemarkRecord => ({ kind: 'claim', position: position(1, 0n), timeUs: 0n })
 const event = (key: string, lsn: Lsn): TidemarkRecord => ({
   ...{ kind: 'event', key, keyspace: 'item', version: version(1, lsn), timeUs: 0n },
 })
@@ -25,6 +26,7 @@ function evidence(commits: Commit[], records: TidemarkRecord[], more: Partial<Ev
   return {
     partitions: 1,
     epochs: [{ number: 1, start: START }],
+    reasons: [],
     commits,
     records: records.map((record, at): Recorded => ({ ...record, partition: 0, offset: BigInt(at) })),
     confirmations: [],
@@ -123,8 +125,11 @@ test('another epoch, recorded or published, is a breach', () => {
   expect(rules(evidence([], [epoch(), epoch(2)]))).toEqual(['one epoch'])
 })
 
-test('a partition that does not begin with the announcement is a breach', () => {
+test('whoever publishes without having announced the epoch is a breach', () => {
   expect(rules(evidence([], [watermark(110n), epoch()]))).toEqual(['unannounced'])
+  expect(rules(evidence([], [claim(), watermark(110n)]))).toEqual(['unannounced'])
+  expect(rules(evidence([], [epoch(), watermark(110n), claim(), watermark(110n)]))).toEqual(['unannounced'])
+  expect(rules(evidence([], [claim(), claim(), epoch(), watermark(110n), claim(), epoch()]))).toEqual([])
 })
 
 test('a position that was confirmed before every partition held its watermark is a breach', () => {

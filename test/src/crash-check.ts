@@ -15,6 +15,8 @@ export interface Evidence {
   readonly partitions: number
   /** The epochs that the database recorded. A kill costs none: there is one. */
   readonly epochs: readonly { readonly number: number; readonly start: Lsn }[]
+  /** Why the publisher opened an epoch, each time. */
+  readonly reasons: readonly string[]
   /** In commit order. */
   readonly commits: readonly Commit[]
   /** In the order of each partition. */
@@ -24,20 +26,26 @@ export interface Evidence {
 
 /** Every breach of a rule, in words, the rule first; none when the evidence is lawful (I4, I6). */
 export function breaches(evidence: Evidence): string[] {
-  const { epochs, partitions } = evidence
-  const [epoch, ...more] = epochs
-  if (!epoch || more.length > 0) return [`one epoch: the database recorded ${epochs.map((e) => e.number).join(', ')}`]
+  const { partitions } = evidence
   const lines = Array.from({ length: partitions }, (_, partition) => lineOf(evidence, partition))
   return [
+    ...moreEpochs(evidence),
     ...lines.flatMap((line) => [
-      ...ofOtherEpochs(line, epoch.number),
       ...phantoms(line, evidence.commits),
       ...missing(line),
       ...late(line),
       ...lives(line).flatMap((life) => [...unannounced(life), ...outOfOrder(life), ...late(life)]),
     ]),
-    ...confirmedTooEarly(evidence, lines, epoch.start),
+    ...confirmedTooEarly(evidence, lines),
   ]
+}
+
+/** What is not shown to continue is refilled as a whole: lawful, and too dear for a kill. */
+function moreEpochs({ epochs, records, reasons }: Evidence): string[] {
+  const recorded = epochs.map(({ number }) => number)
+  const published = [...new Set(records.map((r) => epochOf(r.kind === 'event' ? r.version : r.position)))]
+  if ([...recorded, ...published].every((number) => number === 1)) return []
+  return [`one epoch: recorded ${recorded}, published ${published}: ${reasons.join('; ')}`]
 }
 
 /** What a commit owes to one partition: an event of a key, or a floor of a keyspace. */
@@ -65,17 +73,10 @@ function lineOf({ commits, records, partitions }: Evidence, partition: number): 
   return { partition, records: records.filter((r) => r.partition === partition), debts }
 }
 
-/** The commit that a record speaks of, or for a cut, where it lies. */
+/** The commit that a record speaks of, or for a cut, where it lies. One server's numbering goes on across epochs. */
 function lsnIn(record: Recorded): Lsn {
   if (record.kind === 'event') return lsnOf(record.version)
   return record.kind === 'floor' ? lsnOf(record.position) - 1n : lsnOf(record.position)
-}
-
-function ofOtherEpochs({ partition, records }: Line, epoch: number): string[] {
-  return records
-    .map((r) => epochOf(r.kind === 'event' ? r.version : r.position))
-    .filter((number) => number !== epoch)
-    .map((number) => `one epoch: partition ${partition} holds a record of epoch ${number}`)
 }
 
 /** Nothing was published that no commit owed to this partition: not what was rolled back, nor under another version. */
@@ -145,38 +146,48 @@ function late(line: Line): string[] {
   return found
 }
 
+/** What a publisher writes before it publishes: that the partition is its own, and the epoch. */
+function isHeading({ kind }: Recorded): boolean {
+  return kind === 'claim' || kind === 'epoch'
+}
+
 /**
- * The lives that a partition has seen. Each begins with the epoch's announcement, and owes everything from the first
- * commit that it speaks of: what it repeats after a crash is an end of the log, without holes.
+ * The lives that a partition has seen, each with its heading. It owes everything from the first commit that it speaks
+ * of: what it repeats after a crash is an end of the log, without holes. A life that was killed within its heading
+ * goes with the next one.
  */
 function lives({ partition, records, debts }: Line): Line[] {
-  const starts = records.flatMap((record, at) => (record.kind === 'epoch' || at === 0 ? [at] : []))
+  const starts = records.flatMap((record, at) => {
+    const before = records[at - 1]
+    return !before || (isHeading(record) && !isHeading(before)) ? [at] : []
+  })
   return starts.map((start, i) => {
     const own = records.slice(start, starts[i + 1])
-    const first = own.find((r) => r.kind !== 'epoch')
+    const first = own.find((record) => !isHeading(record))
     return { partition, records: own, debts: first ? debts.filter((debt) => debt.lsn >= lsnIn(first)) : [] }
   })
 }
 
+/** Whoever publishes has announced the epoch right before. */
 function unannounced({ partition, records }: Line): string[] {
-  return records[0]?.kind === 'epoch' ? [] : [`unannounced: partition ${partition} does not begin with an epoch`]
+  const first = records.findIndex((record) => !isHeading(record))
+  if (first < 0 || records[first - 1]?.kind === 'epoch') return []
+  return [`unannounced: partition ${partition}: ${describe(records[first]!)} at ${records[first]!.offset}`]
 }
 
 /** Within a life everything is in commit order, and no event comes after a watermark that covers it (I6). */
 function outOfOrder({ partition, records }: Line): string[] {
-  const found: string[] = []
-  let last = records[0]
-  for (const record of records.slice(1)) {
-    if (lsnIn(record) < lsnIn(last!)) {
-      found.push(`order: partition ${partition}: ${describe(record)} of ${lsnIn(record)} after ${lsnIn(last!)}`)
-    }
-    last = record
-  }
-  return found
+  const ordered = records.filter(({ kind }) => kind !== 'claim')
+  return ordered.flatMap((record, at) => {
+    const last = ordered[at - 1]
+    if (!last || lsnIn(record) >= lsnIn(last)) return []
+    return [`order: partition ${partition}: ${describe(record)} of ${lsnIn(record)} after ${lsnIn(last)}`]
+  })
 }
 
 /** What Postgres may forget lies below a watermark that every partition held at the time. */
-function confirmedTooEarly({ confirmations }: Evidence, lines: readonly Line[], start: Lsn): string[] {
+function confirmedTooEarly({ confirmations, epochs }: Evidence, lines: readonly Line[]): string[] {
+  const start = epochs.at(-1)?.start ?? 0n
   return confirmations.flatMap(({ confirmed, ends }) => {
     if (confirmed <= start) return []
     return lines.flatMap(({ partition, records }) => {

@@ -16,13 +16,17 @@ export interface CrashProcessOptions {
   readonly folder: string
 }
 
+export function logFileIn(folder: string): string {
+  return join(folder, 'publisher.log')
+}
+
 /** One life of a publisher in a process of its own, which ends itself at the crash point, if one is given. */
 export function startLife(options: CrashProcessOptions, crash?: Crash): Promise<Child> {
   return Child.start({
     name: 'publisher',
     command: process.execPath,
     args: [...QUIET, ...(crash ? ['--import', CRASH_POINT] : []), MAIN],
-    logFile: join(options.folder, 'publisher.log'),
+    logFile: logFileIn(options.folder),
     env: {
       ...process.env,
       ...(crash && { [CRASH_VARIABLE]: encodeCrash(crash) }),

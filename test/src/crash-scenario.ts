@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { type Child, RunFolder, waitUntil } from '@tidemark/local'
 import { type Lsn, lsnOf, parseLsn, type Source } from '@tidemark/protocol'
 import { type Admin, Kafka, logLevel } from 'kafkajs'
@@ -5,7 +6,7 @@ import { PublisherContext } from '../../services/publisher/src/testing/publisher
 import { breaches, type Confirmation, type Evidence, type Recorded } from './crash-check.ts'
 import { CrashHistory } from './crash-history.ts'
 import type { Crash } from './crash-points.ts'
-import { startLife } from './crash-process.ts'
+import { logFileIn, startLife } from './crash-process.ts'
 import type { Schedule } from './crash-schedule.ts'
 import { crashSource, SCHEMA } from './crash-source.ts'
 import { CrashWriters } from './crash-writers.ts'
@@ -157,12 +158,19 @@ class CrashScenario implements AsyncDisposable {
       'select epoch, start_lsn::text as start from tidemark.epoch order by epoch',
     )
     return {
+      reasons: await this.#reasons(),
       partitions: this.#source.partitions,
       epochs: rows.map(({ epoch, start }) => ({ number: epoch, start: parseLsn(start) })),
       commits: await this.#history.finish(),
       records: this.#context.records as readonly Recorded[],
       confirmations: this.#confirmations,
     }
+  }
+
+  /** As logged in whatever life. */
+  async #reasons(): Promise<string[]> {
+    const log = await readFile(logFileIn(this.#folder.path), 'utf8')
+    return [...log.matchAll(/"reason":"([^"]*)"/g)].map(([, reason]) => reason!)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
