@@ -34,10 +34,13 @@ export const EPOCH_TABLE = `
     primary key (source, epoch));
   alter table tidemark.epoch add column if not exists shape text;`
 
-/** Every app reads it; a role that is to see less is given what `tidemark init --print-sql` prints instead. */
-const OPEN_TO_ALL = `
+/**
+ * As statements: the schema with all that is in it. Every app reads the table; where roles are to see less, a DBA runs
+ * what `leastPrivilege` gives instead.
+ */
+export const TIDEMARK_SCHEMA = `${EPOCH_TABLE}${INVALIDATE_FUNCTION}
   grant usage on schema tidemark to public;
-  grant select on tidemark.epoch to public`
+  grant select on tidemark.epoch to public;`
 
 const UNIQUE_VIOLATION = '23505'
 
@@ -51,7 +54,7 @@ export async function ensureEpochTable(client: Client): Promise<void> {
   )
   if (rows[0]?.ready) return
   try {
-    await client.query(EPOCH_TABLE + INVALIDATE_FUNCTION + OPEN_TO_ALL)
+    await client.query(TIDEMARK_SCHEMA)
   } catch (error) {
     throw codedError(error, 'tidemark.epoch and tidemark.invalidate cannot be created')
   }

@@ -31,6 +31,12 @@ export function leastPrivilege(source: Source, roles: Roles): SqlSection[] {
       sql: `${createRole(roles.publisher)}\nalter role ${publisher} with login replication;`,
     },
     {
+      why:
+        'Not needed: with it the publisher’s log names the session that holds a commit back, and how long it has been\n' +
+        'open. It shows the publisher the statements of all other sessions, too, which may hold values.',
+      sql: `-- grant pg_read_all_stats to ${publisher};`,
+    },
+    {
       why: 'The role of your app, if it has none yet. Give it the grants on your tables that it needs.',
       sql: createRole(roles.app),
     },

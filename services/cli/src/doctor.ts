@@ -12,6 +12,7 @@ import { roleFindings } from './role-findings.ts'
 import { serverFindings } from './server-findings.ts'
 import { readServers } from './settings.ts'
 import { PATIENCE, type Patience, slotFindings } from './slot-findings.ts'
+import type { SourceFacts } from './source-facts.ts'
 import { tableFindings } from './table-findings.ts'
 import { topicFindings } from './topic-findings.ts'
 
@@ -55,7 +56,7 @@ export function findingsOf(source: Source, parts: Parts, patience: Patience, now
   ]
 }
 
-function sourceFindings(source: Source, facts: Parameters<typeof roleFindings>[0], patience: Patience): Finding[] {
+export function sourceFindings(source: Source, facts: SourceFacts, patience: Patience): Finding[] {
   return [
     ...serverFindings(source, facts),
     ...roleFindings(facts),

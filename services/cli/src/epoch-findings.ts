@@ -6,7 +6,10 @@ import type { SourceFacts } from './source-facts.ts'
 export function epochFindings(source: Source, facts: SourceFacts): Finding[] {
   const { epoch, server, grants } = facts
   if (server.inRecovery) return []
-  if (epoch === 'no-table') return grants.hasEpochTable ? [] : [noTable()]
+  if (!grants.hasEpochTable) return [absent('table tidemark.epoch', 'nothing can be cached: a value has no history')]
+  if (!grants.hasInvalidate) return [absent('function tidemark.invalidate', 'the publisher has to make it')]
+  // Told by what the role lacks.
+  if (epoch === 'no-table') return []
   if (epoch === undefined) return [warning('epoch-missing', 'the source has no epoch yet', 'nothing can be cached')]
   const what = reason(source, facts, epoch)
   return what === undefined ? [] : [warning('epoch-ends', `epoch ${epoch.number}: ${what}`, REFILL)]
@@ -14,13 +17,9 @@ export function epochFindings(source: Source, facts: SourceFacts): Finding[] {
 
 const REFILL = 'the publisher opens a new epoch at its next start: every cached value is refilled once'
 
-function noTable(): Finding {
+function absent(what: string, breaks: string): Finding {
   return {
-    severity: 'error',
-    check: 'epoch-table',
-    where: 'source',
-    what: 'there is no table tidemark.epoch',
-    breaks: 'nothing can be cached: a value has no history to belong to',
+    ...{ severity: 'error', check: 'schema', where: 'source', what: `there is no ${what}`, breaks },
     mend: 'tidemark init --yes, or tidemark init --print-sql where the role may not create it',
   }
 }

@@ -1,11 +1,11 @@
 import { type TopicFacts, topicSettings, wrongPartitions } from '@tidemark/kafka'
-import { createPublication, EPOCH_TABLE } from '@tidemark/postgres'
+import { createPublication, TIDEMARK_SCHEMA } from '@tidemark/postgres'
 import type { Source } from '@tidemark/protocol'
 import type { SourceFacts } from './source-facts.ts'
 
 /** What becomes of one part of a source. */
 export interface Step {
-  readonly part: 'epoch table' | 'publication' | 'topic' | 'slot and first epoch'
+  readonly part: 'schema' | 'publication' | 'topic' | 'slot and first epoch'
   /** `blocked`: somebody has to mend something first. `publisher`: only it can decide. */
   readonly state: 'there' | 'to do' | 'blocked' | 'publisher'
   /** What it would run, or why it does not: shown below the line. */
@@ -15,18 +15,18 @@ export interface Step {
 /** In the order in which they are done: the slot last, for it keeps WAL from then on. */
 export function planOf(source: Source, facts: SourceFacts, topic: TopicFacts, replicationFactor: number): Step[] {
   return [
-    epochTable(facts),
+    schema(facts),
     publication(source, facts),
     topicStep(source, topic, replicationFactor),
     slotAndEpoch(source, facts, topic),
   ]
 }
 
-function epochTable({ grants }: SourceFacts): Step {
-  const part = 'epoch table'
-  return grants.hasEpochTable
-    ? { part, state: 'there', detail: 'tidemark.epoch' }
-    : { part, state: 'to do', detail: EPOCH_TABLE.replaceAll(/^ {2}/gm, '').trim() }
+function schema({ grants }: SourceFacts): Step {
+  const part = 'schema'
+  return grants.hasEpochTable && grants.hasInvalidate
+    ? { part, state: 'there', detail: 'tidemark.epoch, tidemark.invalidate' }
+    : { part, state: 'to do', detail: TIDEMARK_SCHEMA.replaceAll(/^ {2}/gm, '').trim() }
 }
 
 function publication(source: Source, { publication: found, refusal }: SourceFacts): Step {

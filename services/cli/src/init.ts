@@ -21,7 +21,7 @@ const SLOT_MS = 120_000
 
 export const init: Command = {
   name: 'init',
-  summary: 'brings a source into being: epoch table, publication, topic, slot and first epoch',
+  summary: 'brings a source into being: schema, publication, topic, slot and first epoch',
   help: `usage: tidemark init [--yes]
        tidemark init --print-sql [--publisher-role NAME] [--app-role NAME]
 
@@ -91,7 +91,7 @@ async function carryOut(part: Step['part'], source: Source, servers: Servers): P
   const { primaryUrl, kafka, replicationFactor } = servers
   const { topic, partitions } = source
   switch (part) {
-    case 'epoch table':
+    case 'schema':
       return withPostgres(primaryUrl, ensureEpochTable)
     case 'publication':
       return withPostgres(primaryUrl, (client) => ensurePublication(client, source))

@@ -1,4 +1,4 @@
-import type { KafkaConnection } from '@tidemark/kafka'
+import { type KafkaConnection, kafkaConnection, kafkaSettings } from '@tidemark/kafka'
 import { type Environment, readSettings, serverUrl } from '@tidemark/service'
 import { z } from 'zod'
 
@@ -18,11 +18,7 @@ export const cliSettings = z.object({
   TIDEMARK_PRIMARY_URL: serverUrl('postgres', 'postgresql')
     .meta({ secret: true })
     .describe('The primary, with the publisher’s role: doctor checks what that role may do.'),
-  TIDEMARK_KAFKA_BROKERS: z
-    .string()
-    .transform((text) => text.split(',').map((broker) => broker.trim()))
-    .pipe(z.array(z.string().regex(/^[^\s,]+:\d+$/, 'must be host:port, several with commas')))
-    .describe('The brokers to ask first: host:port, several with commas.'),
+  ...kafkaSettings,
   TIDEMARK_KAFKA_REPLICATION_FACTOR: z.coerce
     .number()
     .int()
@@ -86,7 +82,7 @@ export function readServers(env: Environment): Servers & { readonly config: stri
   return {
     config: given.TIDEMARK_CONFIG,
     primaryUrl: given.TIDEMARK_PRIMARY_URL,
-    kafka: { brokers: given.TIDEMARK_KAFKA_BROKERS },
+    kafka: kafkaConnection(given),
     replicationFactor: given.TIDEMARK_KAFKA_REPLICATION_FACTOR,
     regions: [
       ...(given.TIDEMARK_REDIS_URL ? [{ name: given.TIDEMARK_REGION, url: given.TIDEMARK_REDIS_URL }] : []),

@@ -45,6 +45,8 @@ export interface GrantFacts {
   /** Schemas of the source's tables that the role may not use. */
   readonly closedSchemas: readonly string[]
   readonly hasEpochTable: boolean
+  /** The function for what no table shows. */
+  readonly hasInvalidate: boolean
   /** What it lacks on `tidemark.epoch`: `select`, `insert`, `update`, or usage of the schema. */
   readonly lacksOnEpoch: readonly string[]
 }
@@ -187,10 +189,14 @@ async function readGrants(client: Client, source: Source): Promise<GrantFacts> {
             array(select nspname::text from pg_namespace
                    where nspname = any($1) and not has_schema_privilege(oid, 'usage')) as "closedSchemas",
             exists (select from epoch) as "hasEpochTable",
+            exists (select from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+                     where n.nspname = 'tidemark' and p.proname = 'invalidate') as "hasInvalidate",
             array(select 'usage of the schema' from epoch where not has_schema_privilege(schema, 'usage')
                   union all select 'select' from epoch where not has_table_privilege(oid, 'select')
                   union all select 'insert' from epoch where not has_table_privilege(oid, 'insert')
-                  union all select 'update' from epoch where not has_any_column_privilege(oid, 'update'))
+                  union all select 'update' from epoch
+                   where not (has_column_privilege(oid, 'start_lsn', 'update')
+                              and has_column_privilege(oid, 'shape', 'update')))
               as "lacksOnEpoch"
        from pg_roles r where r.rolname = current_user`,
     [[...new Set(tablesOf(source).map((table) => namesOf(table).schema))]],

@@ -1,0 +1,80 @@
+import { expect, test } from '@jest/globals'
+import type { View } from '@tidemark/guard'
+import type { RedisFacts } from './redis-facts.ts'
+import { redisFindings } from './redis-findings.ts'
+import type { ReplicaFacts } from './replica-facts.ts'
+import { replicaFindings } from './replica-findings.ts'
+import type { SourceFacts } from './source-facts.ts'
+import { NOW_MS, PRIMARY, REDIS, REPLICA, SHOP, SLOT, SOURCE, VIEW } from './testing/facts.ts'
+
+const ofRedis = (change: Partial<RedisFacts>, epoch: number | undefined = 3) =>
+  redisFindings('eu-west', SHOP, { ...REDIS, ...change }, epoch, NOW_MS).map((f) => `${f.severity} ${f.check}`)
+
+const ofReplica = (change: Partial<ReplicaFacts>, source: SourceFacts | undefined = SOURCE) =>
+  replicaFindings('eu-west', SHOP.slot, { ...REPLICA, ...change }, source).map((f) => `${f.severity} ${f.check}`)
+
+const second = (view: Partial<View> | null) => ({ views: [VIEW, view && { ...VIEW, ...view }] })
+const settings = (given: Record<string, string>) => ({ settings: { ...REPLICA.settings, ...given } })
+
+test('a healthy region has no finding', () => {
+  expect(ofRedis({})).toEqual([])
+  expect(ofReplica({})).toEqual([])
+})
+
+test.each<[string, Partial<RedisFacts>, string[]]>([
+  ['still loading', { isLoading: true, views: undefined }, ['error redis-loading']],
+  ['too old a version', { version: '6.0.16' }, ['error redis-version']],
+  ['a replica', { isReplica: true }, ['error redis-replica']],
+  ['noeviction', { evictionPolicy: 'noeviction' }, ['warning redis-eviction']],
+  [
+    'volatile-lru with too little memory',
+    { evictionPolicy: 'volatile-lru', maxMemoryBytes: 2 ** 20 },
+    ['warning redis-eviction'],
+  ],
+  ['no view', second(null), ['warning view-missing']],
+  ['a gap', second({ gap: 'offset out of range' }), ['warning view-gap']],
+  ['an older epoch', second({ epoch: '00000002' }), ['warning view-epoch']],
+  ['an old beat', second({ beat: NOW_MS - 60_000 }), ['warning view-old']],
+])('Redis: %s is found', (_, change, expected) => {
+  expect(ofRedis(change)).toEqual(expected)
+})
+
+test('Redis: policies that lose nothing but cells are not flagged', () => {
+  expect(ofRedis({ evictionPolicy: 'volatile-lru' })).toEqual([])
+  expect(ofRedis({ evictionPolicy: 'noeviction', maxMemoryBytes: 0 })).toEqual([])
+  expect(ofRedis({ version: '10.0.1' })).toEqual([])
+})
+
+test.each<[string, Partial<ReplicaFacts>, string[]]>([
+  ['another cluster', { systemIdentifier: 1n }, ['error replica-cluster']],
+  ['a primary', { inRecovery: false }, ['error replica-promoted']],
+  ['paused replay', { isPaused: true }, ['warning replica-paused']],
+  ['a long delay', { delayMs: 45_000 }, ['warning replica-lag']],
+  ['an epoch that has not arrived', { epoch: undefined }, ['warning replica-epoch']],
+  [
+    'no feedback',
+    settings({ hot_standby_feedback: 'off', sync_replication_slots: 'off' }),
+    ['warning replica-feedback', 'info failover-slot'],
+  ],
+  ['no copy of the slot', settings({ sync_replication_slots: 'off' }), ['info failover-slot']],
+  ['a copy without the slot of the standby', settings({ primary_slot_name: '' }), ['warning failover-slot']],
+  ['a copy without a database to connect to', settings({ primary_conninfo: 'host=x' }), ['warning failover-slot']],
+])('replica: %s is found', (_, change, expected) => {
+  expect(ofReplica(change)).toEqual(expected)
+})
+
+test('a copy of the slot that may run ahead of the standby is found', () => {
+  const server = { ...PRIMARY, settings: { ...PRIMARY.settings, synchronized_standby_slots: '' } }
+  expect(ofReplica({}, { ...SOURCE, server })).toEqual(['warning failover-slot'])
+})
+
+test('before 17, and where the role may not see settings, nothing is said of failover slots', () => {
+  const former = { ...SOURCE, slots: [{ ...SLOT, failover: null }] }
+  expect(ofReplica(settings({ sync_replication_slots: 'off' }), former)).toEqual([])
+  const { primary_conninfo: _, ...visible } = REPLICA.settings
+  expect(ofReplica({ settings: visible })).toEqual([])
+})
+
+test('a replica is judged by itself where the primary does not answer', () => {
+  expect(replicaFindings('eu-west', SHOP.slot, { ...REPLICA, systemIdentifier: 1n }, undefined)).toEqual([])
+})
