@@ -60,5 +60,6 @@ function report({ name }: Command, error: unknown, terminal: Terminal): ExitCode
 
 /** What `parseArgs` throws. */
 function isArgumentError(error: unknown): boolean {
-  return error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS')
+  const { code } = error as { readonly code?: unknown }
+  return typeof code === 'string' && code.startsWith('ERR_PARSE_ARGS')
 }

@@ -66,6 +66,9 @@ function slotAndEpoch(source: Source, { epoch, slots, server }: SourceFacts, { t
     if (slot) return { part, state: 'there', detail: `${slot.name}, epoch ${epoch.number}` }
     return byPublisher(`the slot of epoch ${epoch.number} is gone`)
   }
+  if (typeof epoch === 'object' && (epoch.number !== 1 || epoch.shape === null)) {
+    return byPublisher(`the opening of epoch ${epoch.number} was cut off`)
+  }
   if (slot) return byPublisher('the slot was made by somebody else')
   if (topic?.partitions.some(({ high }) => high > 0n)) return byPublisher('the topic holds, or held, records')
   const detail =

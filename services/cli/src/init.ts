@@ -7,7 +7,7 @@ import {
   openFirstEpoch,
   readServerFacts,
 } from '@tidemark/postgres'
-import { type Source, TidemarkError } from '@tidemark/protocol'
+import { isTidemarkError, type Source, TidemarkError } from '@tidemark/protocol'
 import { loadSource, readSettings } from '@tidemark/service'
 import type { Command, Flags, Terminal } from './command.ts'
 import { LOOK_MS, withKafka, withPostgres } from './connections.ts'
@@ -69,8 +69,10 @@ async function initialise(flags: Flags, { env, print }: Terminal): Promise<ExitC
     return EXIT_CODE.pending
   }
   for (const { part } of todo) {
-    await carryOut(part, source, servers)
-    print(`done      ${part}`)
+    const isDone = await carryOut(part, source, servers)
+    print(
+      isDone ? `done      ${part}` : `publisher ${part}: it decides at its next start, for something was there already`,
+    )
   }
   return EXIT_CODE.fine
 }
@@ -87,30 +89,34 @@ async function readPlan(source: Source, servers: Servers): Promise<Step[]> {
   return planOf(source, facts, topic, servers.replicationFactor)
 }
 
-async function carryOut(part: Step['part'], source: Source, servers: Servers): Promise<void> {
+/** @returns false when it turned out to be the publisher's to decide */
+async function carryOut(part: Step['part'], source: Source, servers: Servers): Promise<boolean> {
   const { primaryUrl, kafka, replicationFactor } = servers
   const { topic, partitions } = source
   switch (part) {
     case 'schema':
-      return withPostgres(primaryUrl, ensureEpochTable)
+      await withPostgres(primaryUrl, ensureEpochTable)
+      return true
     case 'publication':
-      return withPostgres(primaryUrl, (client) => ensurePublication(client, source))
+      await withPostgres(primaryUrl, (client) => ensurePublication(client, source))
+      return true
     case 'topic':
       await withKafka(kafka, (client) => ensureTopic(client, { topic, partitions, replicationFactor }), LOOK_MS * 3)
-      return
+      return true
     case 'slot and first epoch':
       return withPostgres(primaryUrl, (client) => makeSlot(client, source), SLOT_MS)
   }
 }
 
-async function makeSlot(client: Parameters<typeof openFirstEpoch>[0], source: Source): Promise<void> {
+async function makeSlot(client: Parameters<typeof openFirstEpoch>[0], source: Source): Promise<boolean> {
   const server = await readServerFacts(client)
   try {
-    await openFirstEpoch(client, source, server, await checkTables(client, source))
-  } catch (error) {
+    return await openFirstEpoch(client, source, server, await checkTables(client, source))
+  } catch (cause) {
+    if (isTidemarkError(cause)) throw cause
     throw new TidemarkError('SERVER_UNREACHABLE', 'the slot was not made', {
       mend: 'It waits for every transaction that is running: tidemark doctor names long ones. Then run init again',
-      cause: error,
+      cause,
     })
   }
 }

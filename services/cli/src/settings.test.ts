@@ -1,0 +1,48 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from '@jest/globals'
+import { withSettingsTable } from '@tidemark/service'
+import { cliSettings, readServers } from './settings.ts'
+
+const GIVEN = { TIDEMARK_PRIMARY_URL: 'postgres://u:hidden@h/d', TIDEMARK_KAFKA_BROKERS: 'a:9092' }
+
+test('the variables that `npm run servers` prints name the regions', () => {
+  const { regions, replicas } = readServers({
+    ...GIVEN,
+    TIDEMARK_REDIS_US_EAST_URL: 'redis://1',
+    TIDEMARK_REDIS_EU_WEST_URL: 'redis://2',
+    TIDEMARK_REPLICA_EU_WEST_URL: 'postgres://3',
+  })
+  expect(regions).toEqual([
+    { name: 'us-east', url: 'redis://1' },
+    { name: 'eu-west', url: 'redis://2' },
+  ])
+  expect(replicas).toEqual([{ name: 'eu-west', url: 'postgres://3' }])
+})
+
+test('the variables of a worker and of an app name one region', () => {
+  const { regions, replicas } = readServers({
+    ...GIVEN,
+    TIDEMARK_REGION: 'eu-west',
+    TIDEMARK_REDIS_URL: 'redis://1',
+    TIDEMARK_REPLICA_URLS: 'postgres://2,postgres://3',
+  })
+  expect(regions).toEqual([{ name: 'eu-west', url: 'redis://1' }])
+  expect(replicas.map(({ name }) => name)).toEqual(['1', '2'])
+})
+
+test('mistakes are told all at once, those of a region’s variable too, and no URL is printed', () => {
+  const read = () =>
+    readServers({
+      TIDEMARK_PRIMARY_URL: 'mysql://u:hidden@h/d',
+      TIDEMARK_KAFKA_BROKERS: 'a',
+      TIDEMARK_REDIS_EU_WEST_URL: 'http://u:hidden@h',
+    })
+  expect(read).toThrow(/3 mistake.*TIDEMARK_REDIS_EU_WEST_URL/s)
+  expect(read).not.toThrow(/hidden/)
+})
+
+test('the README holds the table of settings', () => {
+  const readme = readFileSync(join(import.meta.dirname, '../README.md'), 'utf8')
+  expect(readme).toBe(withSettingsTable(readme, cliSettings))
+})
