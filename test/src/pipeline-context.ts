@@ -192,13 +192,13 @@ function inDatabase(url: string, database: string): string {
 }
 
 /** Tests take servers away from under idle connections: their errors are no news. */
-function quietPool(connectionString: string, max: number): Pool {
+export function quietPool(connectionString: string, max: number): Pool {
   const pool = new Pool({ connectionString, max })
   pool.on('error', () => undefined)
   return pool
 }
 
-function quietRedis(url: string): Redis {
+export function quietRedis(url: string): Redis {
   const redis = new Redis(url, { maxRetriesPerRequest: 1, commandTimeout: 2_000, retryStrategy: () => 100 })
   redis.on('error', () => undefined)
   return redis
@@ -219,7 +219,7 @@ async function dropDatabase(admin: Pool, name: string): Promise<void> {
   )
 }
 
-async function deleteTopic(brokers: readonly string[], topic: string): Promise<void> {
+export async function deleteTopic(brokers: readonly string[], topic: string): Promise<void> {
   const admin = new Kafka({ clientId: 'test', brokers: [...brokers], logLevel: logLevel.NOTHING }).admin()
   await admin.connect()
   await admin.deleteTopics({ topics: [topic] }).catch(() => undefined) // it may never have been made

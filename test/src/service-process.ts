@@ -2,21 +2,32 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Child, freePort } from '@tidemark/local'
-import type { PipelineContext } from './pipeline-context.ts'
+import type { PipelineServers } from './pipeline-context.ts'
 
 const SERVICES = join(import.meta.dirname, '../../services')
 const CONFIG = join(import.meta.dirname, 'fixtures/hot.config.ts')
 
+/** Whom a service serves, and where: a PipelineContext is one. */
+export interface ServiceSurroundings {
+  readonly name: string
+  readonly servers: Pick<PipelineServers, 'primaryUrl' | 'redisUrl' | 'brokers'>
+}
+
 /** A publisher or a worker as a process of its own, which can be killed as often as one likes. */
 export class ServiceProcess implements AsyncDisposable {
   readonly name: 'publisher' | 'worker'
-  readonly #context: PipelineContext
+  readonly #context: ServiceSurroundings
   readonly #folder: string
   readonly #env: NodeJS.ProcessEnv
   #child: Child | undefined
   #kills = 0
 
-  private constructor(name: 'publisher' | 'worker', context: PipelineContext, folder: string, env: NodeJS.ProcessEnv) {
+  private constructor(
+    name: 'publisher' | 'worker',
+    context: ServiceSurroundings,
+    folder: string,
+    env: NodeJS.ProcessEnv,
+  ) {
     this.name = name
     this.#context = context
     this.#folder = folder
@@ -26,7 +37,7 @@ export class ServiceProcess implements AsyncDisposable {
   /** @param env goes before what the context says */
   static async start(
     name: 'publisher' | 'worker',
-    context: PipelineContext,
+    context: ServiceSurroundings,
     env: NodeJS.ProcessEnv = {},
   ): Promise<ServiceProcess> {
     const service = new ServiceProcess(name, context, await mkdtemp(join(tmpdir(), 'tidemark-')), env)
@@ -78,6 +89,15 @@ export class ServiceProcess implements AsyncDisposable {
   async kill(): Promise<void> {
     await this.#child?.kill()
     this.#kills++
+  }
+
+  /** Its connections stay open, and it does nothing. */
+  pause(): void {
+    this.#child?.pause()
+  }
+
+  resume(): void {
+    this.#child?.resume()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

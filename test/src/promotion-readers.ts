@@ -1,0 +1,148 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { waitUntil } from '@tidemark/local'
+import type { Session } from '@tidemark/refill'
+import type { NotedReading, SessionStep } from './branching-history.ts'
+import type { PrimaryServer } from './primary-server.ts'
+import type { PromotionContext } from './promotion-context.ts'
+
+export type App = Awaited<ReturnType<PromotionContext['openApp']>>
+
+/** A user's way through the apps: where one leaves off, the next one goes on with the token. */
+interface Visit {
+  token: string | undefined
+  readonly steps: SessionStep[]
+}
+
+const READS_PER_TURN = 6
+const PAUSE_MS = 2
+const IN_TIME = { timeoutMs: 60_000 }
+
+/**
+ * Readers of the rows, one per app, each by turns with and without a session, and all that they were handed. Sessions
+ * wander from app to app.
+ */
+export class PromotionReaders implements AsyncDisposable {
+  readonly readings: NotedReading[] = []
+  readonly visits: Visit[] = []
+  refused = 0
+  readonly #context: PromotionContext
+  readonly #ids: readonly number[]
+  readonly #apps: App[]
+  readonly #waiting: Visit[] = []
+  readonly #ended: Promise<unknown>
+  #running = true
+
+  constructor(context: PromotionContext, ids: readonly number[], apps: readonly App[]) {
+    this.#context = context
+    this.#ids = ids
+    this.#apps = [...apps]
+    this.#ended = Promise.all(apps.map((_, at) => this.#readOn(at)))
+  }
+
+  /** What comes of a restart: the app knows nothing any more, and the users have their tokens. */
+  replace(at: number, app: App): void {
+    this.#apps[at] = app
+  }
+
+  get sessions(): readonly (readonly SessionStep[])[] {
+    return this.visits.map((v) => v.steps)
+  }
+
+  /** Waits until that many more readings have come. */
+  async goOn(count: number): Promise<void> {
+    const wanted = this.readings.length + count
+    await waitUntil('reading goes on', () => this.readings.length >= wanted, IN_TIME)
+  }
+
+  /** Waits until that many readings, from here on, were fresh and of values that this primary wrote. */
+  async freshFrom({ timeline }: PrimaryServer, count: number): Promise<void> {
+    const from = this.readings.length
+    const isOne = ({ freshness, n }: NotedReading) => freshness === 'fresh' && n % 10 === timeline
+    const enough = () => this.readings.slice(from).filter(isOne).length >= count
+    await waitUntil(`values of timeline ${timeline} are fresh`, enough, IN_TIME)
+  }
+
+  async stop(): Promise<void> {
+    this.#running = false
+    await this.#ended
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
+  }
+
+  async #readOn(at: number): Promise<void> {
+    for (let turn = 0; this.#running; turn++) {
+      if (turn % 2 === 0) for (let i = 0; i < READS_PER_TURN; i++) await this.#read(this.#apps[at]!, undefined)
+      else await this.#visit(this.#apps[at]!)
+    }
+  }
+
+  async #visit(app: App): Promise<void> {
+    const visit = this.#waiting.shift() ?? this.#newVisit()
+    const session = app.tidemark.session(visit.token)
+    for (let i = 0; i < READS_PER_TURN; i++) {
+      const reading = await this.#read(app, session)
+      if (reading) visit.steps.push({ kind: 'read', reading })
+    }
+    visit.token = session.token()
+    this.#waiting.push(visit)
+  }
+
+  #newVisit(): Visit {
+    const visit: Visit = { token: undefined, steps: [] }
+    this.visits.push(visit)
+    return visit
+  }
+
+  async #read(app: App, session: Session | undefined): Promise<NotedReading | undefined> {
+    await sleep(PAUSE_MS)
+    const id = this.#ids[Math.floor(Math.random() * this.#ids.length)]!
+    try {
+      const epochBefore = await this.#context.announcedTo(id)
+      const { value, ...known } = await app.rows.read({ id }, session ? { session } : {})
+      const epochAfter = await this.#context.announcedTo(id)
+      const reading = { id: String(id), n: value, ...known, epochBefore, epochAfter }
+      this.readings.push(reading)
+      return reading
+    } catch {
+      this.refused++ // honest, and counted
+      return undefined
+    }
+  }
+}
+
+/** Writes to the rows of one primary, each value once and in the order of its growth, until stopped. */
+export class RowWriters implements AsyncDisposable {
+  #running = true
+  #commits = 0
+  readonly #ended: Promise<unknown>
+
+  constructor(context: PromotionContext, primary: PrimaryServer, ids: readonly number[], pauseMs = 5) {
+    const write = async (own: readonly number[]) => {
+      for (let i = 0; this.#running; i++) {
+        const values = [context.nextValue(primary), own[i % own.length]]
+        // A server that is killed under its writers is what some tests do; the next statement shows whether it is back.
+        const result = await primary.pool.query('update hot set n = $1 where id = $2', values).catch(() => undefined)
+        if (result) this.#commits++
+        await sleep(pauseMs)
+      }
+    }
+    // One writer a row: two could commit in another order than that of their values.
+    const half = Math.ceil(ids.length / 2)
+    this.#ended = Promise.all([ids.slice(0, half), ids.slice(half)].map(write))
+  }
+
+  get commits(): number {
+    return this.#commits
+  }
+
+  async stop(): Promise<void> {
+    this.#running = false
+    await this.#ended
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
+  }
+}

@@ -1,0 +1,100 @@
+import type { PostgresServer } from '@tidemark/local'
+import type { Lsn } from '@tidemark/protocol'
+import type { Replica } from '@tidemark/refill'
+import { MovablePool } from './movable-pool.ts'
+import { cutOff, type PrimaryServer } from './primary-server.ts'
+import { IDS, PromotionContext, type PromotionOptions } from './promotion-context.ts'
+import { PromotionReaders, RowWriters } from './promotion-readers.ts'
+import { type PromotionReport, reportOf } from './promotion-report.ts'
+
+/** What every scenario begins with: a primary with a standby, rows that are written and read, apps in one region. */
+export class PromotionStage implements AsyncDisposable {
+  readonly context: PromotionContext
+  readonly standby: PostgresServer
+  /** Where the apps go that are told of a failover. */
+  readonly pool: MovablePool
+  readonly readers: PromotionReaders
+  readonly #primaries: PrimaryServer[]
+  readonly #writers: RowWriters[] = []
+  readonly #resources: AsyncDisposableStack
+
+  private constructor(
+    parts: Pick<PromotionStage, 'context' | 'standby' | 'pool' | 'readers'>,
+    resources: AsyncDisposableStack,
+  ) {
+    this.context = parts.context
+    this.standby = parts.standby
+    this.pool = parts.pool
+    this.readers = parts.readers
+    this.#resources = resources
+    this.#primaries = [this.context.first]
+    this.#write(this.context.first)
+  }
+
+  /** @param options.staying whether one more app stays with the first primary and a replica of it, whatever happens */
+  static async open(options: PromotionOptions & { readonly staying?: boolean } = {}): Promise<PromotionStage> {
+    const resources = new AsyncDisposableStack()
+    try {
+      const context = resources.use(await PromotionContext.open(options))
+      const { first } = context
+      const standby = await context.standbyOf(first.server, 'standby')
+      const pool = new MovablePool(first.pool)
+      const apps = [await context.openApp(pool), await context.openApp(pool, [replica(context, 'standby', standby)])]
+      if (options.staying) {
+        const follower = replica(context, 'follower', await context.standbyOf(first.server, 'follower'))
+        apps.push(await context.openApp(first.pool), await context.openApp(first.pool, [follower]))
+      }
+      const readers = resources.use(new PromotionReaders(context, IDS, apps))
+      return new PromotionStage({ context, standby, pool, readers }, resources)
+    } catch (error) {
+      await resources.disposeAsync()
+      throw error
+    }
+  }
+
+  get primary(): PrimaryServer {
+    return this.#primaries.at(-1)!
+  }
+
+  /**
+   * Cuts the standby off; what is committed from here on reaches the primary alone, and is read as fresh, far beyond
+   * what the standby's log soon reaches.
+   * @returns where the first of these commits begins, at the earliest
+   */
+  async loseWrites(standby: PostgresServer = this.standby): Promise<Lsn> {
+    await this.readers.freshFrom(this.primary, 50)
+    await cutOff(standby)
+    await this.primary.leapAhead()
+    const lost = await this.primary.end()
+    await this.readers.freshFrom(this.primary, 100)
+    return lost
+  }
+
+  /** Promotes the standby, moves the apps that are told, and writes there. Whoever writes to the old primary goes on. */
+  async failOver(standby: PostgresServer = this.standby): Promise<PrimaryServer> {
+    const primary = await this.context.promote(standby, this.primary)
+    this.#primaries.push(primary)
+    this.pool.moveTo(primary.pool)
+    this.#write(primary)
+    return primary
+  }
+
+  /** Ends reading and writing, and holds the one against the other. The newest primary's history is what remains. */
+  async report(): Promise<PromotionReport> {
+    await this.readers.stop()
+    for (const writers of this.#writers) await writers.stop()
+    return reportOf(this.readers, this.#primaries)
+  }
+
+  #write(primary: PrimaryServer): void {
+    this.#writers.push(this.#resources.use(new RowWriters(this.context, primary, IDS)))
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#resources.disposeAsync()
+  }
+}
+
+function replica(context: PromotionContext, name: string, server: PostgresServer): Replica {
+  return { name, pool: context.poolOf(server) }
+}
