@@ -1,4 +1,11 @@
-import { CLIENT_RETRY, type KafkaConnection, kafkaClient, kafkaError, wrongPartitions } from '@tidemark/kafka'
+import {
+  CLIENT_RETRY,
+  coordinatorCause,
+  type KafkaConnection,
+  kafkaClient,
+  kafkaError,
+  wrongPartitions,
+} from '@tidemark/kafka'
 import { TidemarkError } from '@tidemark/protocol'
 import { type Logger, withDeadline } from '@tidemark/service'
 import type { Admin, Consumer, EachBatchPayload, Kafka } from 'kafkajs'
@@ -42,6 +49,7 @@ const FETCH_WAIT_MS = 50
  */
 export class Bus {
   readonly #options: BusOptions
+  readonly #kafka: Kafka
   readonly #consumer: Consumer
   readonly #admin: Admin
   readonly #ending = new AbortController()
@@ -52,6 +60,7 @@ export class Bus {
 
   private constructor(options: BusOptions, kafka: Kafka) {
     this.#options = options
+    this.#kafka = kafka
     this.#admin = kafka.admin()
     this.#consumer = kafka.consumer({
       groupId: options.groupId,
@@ -109,7 +118,12 @@ export class Bus {
     } finally {
       clearInterval(watchdog)
     }
-    if (!signal.aborted) throw kafkaError(this.#ending.signal.reason)
+    if (!signal.aborted) throw await this.#error(this.#ending.signal.reason)
+  }
+
+  async #error(reason: unknown): Promise<unknown> {
+    const cause = coordinatorCause(reason, this.#kafka, { type: 'group', id: this.#options.groupId })
+    return kafkaError(await withDeadline(cause, REQUEST_TIMEOUT_MS, 'no coordinator from Kafka'))
   }
 
   /** Ends consuming with an error: what is seen from outside to be wrong with this client. */

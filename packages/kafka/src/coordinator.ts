@@ -1,0 +1,50 @@
+import type { Kafka } from 'kafkajs'
+import { refusalOf } from './refusal.ts'
+
+/** Whose coordinator: a consumer group's, or a transactional id's. */
+export interface Coordinated {
+  readonly type: 'group' | 'transaction'
+  readonly id: string
+}
+
+/**
+ * The error, or what is behind it. Of a coordinator kafkajs tells only that none was found, and swallows why: it is asked
+ * for once more, past kafkajs, which tells a missing ACL from a broker that has just started.
+ */
+export async function coordinatorCause(error: unknown, kafka: Kafka, what: Coordinated): Promise<unknown> {
+  if (!(error instanceof Error) || error.name !== 'KafkaJSGroupCoordinatorNotFound') return error
+  return (await refusalOfCoordinator(kafka, what)) ?? error
+}
+
+async function refusalOfCoordinator(kafka: Kafka, { type, id }: Coordinated): Promise<unknown> {
+  const cluster = createCluster(kafka)
+  try {
+    await cluster.connect()
+    const broker = await cluster.brokerPool.findConnectedBroker()
+    await broker.findGroupCoordinator({ groupId: id, coordinatorType: COORDINATOR_TYPES[type] })
+    return undefined
+  } catch (error) {
+    return refusalOf(error) && error
+  } finally {
+    await cluster.disconnect().catch(() => undefined)
+  }
+}
+
+const COORDINATOR_TYPES = { group: 0, transaction: 1 } as const
+
+/** What kafkajs 2.2.4 has inside and does not offer; the version is pinned. */
+interface Cluster {
+  connect(): Promise<void>
+  disconnect(): Promise<void>
+  readonly brokerPool: { findConnectedBroker(): Promise<Broker> }
+}
+
+interface Broker {
+  findGroupCoordinator(question: { readonly groupId: string; readonly coordinatorType: number }): Promise<unknown>
+}
+
+function createCluster(kafka: Kafka): Cluster {
+  const create = Object.getOwnPropertySymbols(kafka).find((s) => s.description === 'private:Kafka:createCluster')
+  if (create === undefined) throw new Error('this is not kafkajs 2.2.4')
+  return (kafka as unknown as Record<symbol, (options: object) => Cluster>)[create]!({ metadataMaxAge: 300_000 })
+}
