@@ -12,7 +12,7 @@ function commit(lsn: Lsn, keys: readonly string[], floors: readonly string[] = [
 const epoch = (number = 1): TidemarkRecord => ({
   ...{ kind: 'epoch', position: position(number, START), systemIdentifier: 1n, timeline: 1, timeUs: 0n },
 })
-const claim = (): TidemarkRecord => ({ kind: 'claim', position: position(1, 0n), timeUs: 0n })
+const claim = (number = 1): TidemarkRecord => ({ kind: 'claim', position: position(number, 0n), timeUs: 0n })
 const event = (key: string, lsn: Lsn): TidemarkRecord => ({
   ...{ kind: 'event', key, keyspace: 'item', version: version(1, lsn), timeUs: 0n },
 })
@@ -119,10 +119,13 @@ test('an event of no commit, under another version, or of a key that the commit 
   }
 })
 
-test('another epoch, recorded or published, is a breach', () => {
+test('another epoch, opened or published, is a breach; a claim of one whose opening was cut off is none', () => {
   const epochs = [1, 2].map((number) => ({ number, start: START }))
   expect(rules(evidence(COMMITS, LAWFUL, { epochs }))).toEqual(['one epoch'])
   expect(rules(evidence([], [epoch(), epoch(2)]))).toEqual(['one epoch'])
+  const second = { epochs: [{ number: 2, start: START }] }
+  expect(rules(evidence([], [claim(1), claim(2), epoch(2)], second))).toEqual([])
+  expect(rules(evidence([], [], { epochs: [] }))).toEqual(['one epoch'])
 })
 
 test('whoever publishes without having announced the epoch is a breach', () => {

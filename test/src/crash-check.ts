@@ -13,7 +13,7 @@ export interface Confirmation {
 /** All that is known at the end of a schedule, to be held against the protocol. */
 export interface Evidence {
   readonly partitions: number
-  /** The epochs that the database recorded. A kill costs none: there is one. */
+  /** The epochs that were opened: whose start the database recorded. A kill costs none after that: there is one. */
   readonly epochs: readonly { readonly number: number; readonly start: Lsn }[]
   /** Why the publisher opened an epoch, each time. */
   readonly reasons: readonly string[]
@@ -29,7 +29,7 @@ export function breaches(evidence: Evidence): string[] {
   const { partitions } = evidence
   const lines = Array.from({ length: partitions }, (_, partition) => lineOf(evidence, partition))
   return [
-    ...moreEpochs(evidence),
+    ...otherEpochs(evidence),
     ...lines.flatMap((line) => [
       ...phantoms(line, evidence.commits),
       ...missing(line),
@@ -41,11 +41,15 @@ export function breaches(evidence: Evidence): string[] {
 }
 
 /** What is not shown to continue is refilled as a whole: lawful, and too dear for a kill. */
-function moreEpochs({ epochs, records, reasons }: Evidence): string[] {
-  const recorded = epochs.map(({ number }) => number)
-  const published = [...new Set(records.map((r) => epochOf(r.kind === 'event' ? r.version : r.position)))]
-  if ([...recorded, ...published].every((number) => number === 1)) return []
-  return [`one epoch: recorded ${recorded}, published ${published}: ${reasons.join('; ')}`]
+function otherEpochs({ epochs, records, reasons }: Evidence): string[] {
+  const [opened, ...more] = epochs.map(({ number }) => number)
+  const published = [...new Set(records.filter(({ kind }) => kind !== 'claim').map(epochIn))]
+  if (opened !== undefined && more.length === 0 && published.every((number) => number === opened)) return []
+  return [`one epoch: opened ${[opened, ...more]}, published ${published}: ${reasons.join('; ')}`]
+}
+
+function epochIn(record: Recorded): number {
+  return epochOf(record.kind === 'event' ? record.version : record.position)
 }
 
 /** What a commit owes to one partition: an event of a key, or a floor of a keyspace. */

@@ -1,13 +1,11 @@
 import { expect, test } from '@jest/globals'
 import { playMatrix, seedOf, unreached } from './crash-matrix.ts'
-
-/** As many as it takes to pass every crash point; the long run plays a hundred. */
-const SCHEDULES = 7
+import { FULL_DECK } from './crash-schedule.ts'
 
 test('I4 the publisher is killed at every step boundary: every commit is in Kafka, in order, before its watermark', async () => {
   const seed = seedOf(process.env.TIDEMARK_SEED)
   console.info(`seed ${seed} (TIDEMARK_SEED)`)
-  const report = await playMatrix(seed, SCHEDULES)
+  const report = await playMatrix(seed, FULL_DECK)
   expect(report.breaches).toEqual([])
   expect(unreached(report)).toEqual([])
 }, 300_000)

@@ -23,7 +23,7 @@ export interface Outcome {
 
 /** To a crash, or to the end of the log: on a busy machine, with the opening's waits. */
 const LIFE_TIMEOUT_MS = 60_000
-const LOOK_MS = 50
+const LOOK_MS = 100
 
 /** Plays a schedule on a database, a topic and a slot of its own, and holds what Kafka holds then against the rules. */
 export async function play(schedule: Schedule, random: Random): Promise<Outcome> {
@@ -104,7 +104,7 @@ class CrashScenario implements AsyncDisposable {
     await this.#until(life, 'everything is confirmed', async () => ((await this.#confirm()) ?? 0n) >= end)
     await this.#context.follow(this.#source)
     await this.#until(life, 'everything is read', () => this.#isRead(end))
-    await life.kill()
+    await life.stop()
     return this.#evidence()
   }
 
@@ -155,7 +155,7 @@ class CrashScenario implements AsyncDisposable {
 
   async #evidence(): Promise<Evidence> {
     const { rows } = await this.#context.sql.query<{ epoch: number; start: string }>(
-      'select epoch, start_lsn::text as start from tidemark.epoch order by epoch',
+      'select epoch, start_lsn::text as start from tidemark.epoch where start_lsn is not null order by epoch',
     )
     return {
       reasons: await this.#reasons(),

@@ -5,19 +5,20 @@ import { between, pick, type Random } from './seeded-random.ts'
 export type Schedule = readonly Crash[]
 
 const KILLS_IN_OPENING = 2
-const MIN_RECURRENT_KILLS = 2
-const MAX_RECURRENT_KILLS = 4
+const KILLS_AFTERWARDS = 3
+
+/** So many schedules pass every crash point, whatever the seed. */
+export const FULL_DECK = Math.max(OPENING.length, Math.ceil(RECURRENT.length / KILLS_AFTERWARDS))
 
 /**
- * Random schedules that draw their points from shuffled decks, so that each point comes up again and again: a point
- * is left out only by fewer draws than there are points.
+ * Random schedules that draw their points from shuffled decks, so that each point comes up as often as any other.
  */
 export function schedulesOf(random: Random, count: number): Schedule[] {
   const opening = new Deck(random, OPENING)
   const recurrent = new Deck(random, RECURRENT)
   return Array.from({ length: count }, () => {
-    const kills = between(random, MIN_RECURRENT_KILLS, MAX_RECURRENT_KILLS)
-    const points = [...openingPoints(random, opening.draw()), ...Array.from({ length: kills }, () => recurrent.draw())]
+    const afterwards = Array.from({ length: KILLS_AFTERWARDS }, () => recurrent.draw())
+    const points = [...openingPoints(random, opening.draw()), ...afterwards]
     return points.map((point) => ({ point, hit: between(random, 1, CRASH_POINTS[point]) }))
   })
 }
