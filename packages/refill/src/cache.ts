@@ -22,6 +22,7 @@ import {
   satisfies,
   TidemarkError,
 } from '@tidemark/protocol'
+import type { AnnouncedEpoch } from './announced-epoch.ts'
 import type { Connection } from './database.ts'
 import { inTime } from './deadline.ts'
 import { emit, type RefillOutcome } from './events.ts'
@@ -65,6 +66,7 @@ export interface CacheHost {
   readonly timings: Timings
   readonly serializer: Serializer
   readonly maxValueBytes: number
+  readonly announced: AnnouncedEpoch
   guardOf(key: string): Guard
 }
 
@@ -141,6 +143,7 @@ export class Cache<Params extends Readonly<Record<string, KeyValue>>, Value> {
   async #step(inquiry: Inquiry<Value>): Promise<Step<Value>> {
     const sight = await this.#look(inquiry)
     if (sight === null) return this.#loadUncached(inquiry, null, 'redis-away')
+    if (sight.view !== null) this.#host.announced.met(sight.view)
     const verdict = judge(sight.view, sight.cell, inquiry.terms, Date.now())
     if (verdict.fresh)
       return this.#serve(inquiry, sight.cell!, verdict.position) ?? this.#refill(inquiry, sight, 'absent')
@@ -247,7 +250,8 @@ export class Cache<Params extends Readonly<Record<string, KeyValue>>, Value> {
   #judged(inquiry: Inquiry<Value>, sight: Sight | null, got: FromSource<Value>, doubt: ReadDoubt): Step<Value> {
     const { value, label } = got.loaded
     const { from } = got
-    const verdict = judgeLoaded(sight?.view ?? null, got.loaded, inquiry.terms, Date.now())
+    const terms = { ...inquiry.terms, announcedEpoch: this.#host.announced.newest }
+    const verdict = judgeLoaded(sight?.view ?? null, got.loaded, terms, Date.now())
     if (verdict.fresh) {
       noteLoaded(inquiry.session, got.loaded)
       return this.#ended({ value, freshness: 'fresh', doubt: null, position: verdict.position, label, from }, doubt)

@@ -43,8 +43,10 @@ const REPLICA: Loaded<unknown> = {
 }
 const UNLABELLED: Loaded<unknown> = { ...PRIMARY, label: null }
 
-const judged = (loaded: Loaded<unknown>, { view = VIEW as View | null, demand = null as Demand | null } = {}) =>
-  judgeLoaded(view, loaded, { ...TERMS, demand }, NOW)
+const judged = (
+  loaded: Loaded<unknown>,
+  { view = VIEW as View | null, demand = null as Demand | null, announcedEpoch = 0 } = {},
+) => judgeLoaded(view, loaded, { ...TERMS, demand, announcedEpoch }, NOW)
 
 const doubts = (doubt: string) => ({ fresh: false, doubt })
 const standingOf = (loaded: Loaded<unknown>, standing: Partial<Standing>): Loaded<unknown> => ({
@@ -124,6 +126,15 @@ describe('an unlabelled load', () => {
     ['a server that was promoted and not announced', standingOf(UNLABELLED, { announced: false })],
     ['a primary that the view’s epoch has abandoned', standingOf(UNLABELLED, { epoch: 0 })],
   ])('of %s is not', (_, loaded) => expect(judged(loaded)).toEqual(doubts('unannounced')))
+
+  test('of a primary that the region has abandoned is not, when the view that said so is gone or has a gap', () => {
+    const emptied: View = { ...VIEW, epoch: '00000000', gap: 'view-missing' }
+    for (const view of [null, emptied]) {
+      expect(judged(UNLABELLED, { view, announcedEpoch: 2 })).toEqual(doubts('unannounced'))
+      const promoted = standingOf(UNLABELLED, { epoch: 2 })
+      expect(judged(promoted, { view, announcedEpoch: 2 })).toEqual({ fresh: true, position: null })
+    }
+  })
 
   test('I7 that took longer than the contract’s bound on age is too old', () => {
     expect(judged({ ...UNLABELLED, loadedAt: NOW - 1_000 })).toMatchObject({ fresh: true })

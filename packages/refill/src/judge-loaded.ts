@@ -1,5 +1,6 @@
 import { type Doubt, judge, type Terms, type View } from '@tidemark/guard'
 import { epochOf, ORIGIN, type Position } from '@tidemark/protocol'
+import { epochOfView } from './announced-epoch.ts'
 import { isAnnouncedPrimary, type Loaded } from './labelled-load.ts'
 
 /** Why a reading is not known to be fresh, or why the cell could not be used: more can be amiss than in the cell. */
@@ -12,14 +13,20 @@ export type LoadVerdict =
   | { readonly fresh: true; readonly position: Position | null }
   | { readonly fresh: false; readonly doubt: ReadDoubt }
 
+/** What a load is judged by beside the view. */
+export interface LoadTerms extends Terms {
+  /** The newest epoch that the region was ever seen to know: the view in hand may be gone, or have a gap. */
+  readonly announcedEpoch: number
+}
+
 /**
  * Whether a value that was just loaded is fresh under the view in hand (protocol 6.3, I7). Pure.
  *
  * With a label it is judged as if it were the cell, except that the primary satisfies `own` by itself when its epoch
- * is not older. Without one it must come from an announced primary of an epoch not older than the view's: it is
+ * is not older. Without one it must come from an announced primary of an epoch not older than the region's: it is
  * current then, but nobody can say what the session has *seen* that the primary does not show yet.
  */
-export function judgeLoaded(view: View | null, loaded: Loaded<unknown>, terms: Terms, now: number): LoadVerdict {
+export function judgeLoaded(view: View | null, loaded: Loaded<unknown>, terms: LoadTerms, now: number): LoadVerdict {
   const { label, loadedAt, standing } = loaded
   const announced = isAnnouncedPrimary(standing)
   const ownIsThere = terms.demand === null || (announced && standing.epoch >= epochOf(terms.demand.own))
@@ -29,7 +36,7 @@ export function judgeLoaded(view: View | null, loaded: Loaded<unknown>, terms: T
     const verdict = judge(view, cell, { ...terms, demand }, now)
     return verdict.fresh ? { fresh: true, position: verdict.position } : verdict
   }
-  if (!announced || (view !== null && standing.epoch < Number.parseInt(view.epoch, 16))) {
+  if (!announced || standing.epoch < Math.max(terms.announcedEpoch, view === null ? 0 : epochOfView(view))) {
     return { fresh: false, doubt: 'unannounced' }
   }
   // Its age is the load's own, by this machine's clock: no skew to allow for.

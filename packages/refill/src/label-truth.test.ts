@@ -55,7 +55,7 @@ class Visit {
     const read = { key, loaded }
     expectTrueLabel(read, this.shop)
     this.shop.pass()
-    const verdict = judgeLoaded(view, loaded, terms, this.shop.now)
+    const verdict = judgeLoaded(view, loaded, { ...terms, announcedEpoch: 0 }, this.shop.now)
     if (verdict.fresh) {
       const how = `${loaded.label ? loaded.standing?.role : 'unlabelled'}${demand ? ' in a session' : ''}`
       this.fresh.set(how, (this.fresh.get(how) ?? 0) + 1)

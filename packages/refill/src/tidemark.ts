@@ -1,5 +1,6 @@
 import { Guard, partitionKeys, type RedisClient } from '@tidemark/guard'
 import { keyspaceOf, type ParamsOf, partitionOf, type Source, TidemarkError } from '@tidemark/protocol'
+import { AnnouncedEpoch } from './announced-epoch.ts'
 import { Cache, type CacheHost, type CacheOptions } from './cache.ts'
 import type { ConnectionPool } from './database.ts'
 import { EpochHistory } from './epoch-history.ts'
@@ -58,6 +59,7 @@ export class Tidemark<Keys extends Readonly<Record<string, string>> = Readonly<R
       sources: new Sources({ source: source.name, region, primary, replicas, statement, timings }),
       serializer: options.serializer ?? jsonSerializer,
       maxValueBytes: options.maxValueBytes ?? DEFAULT_MAX_VALUE_BYTES,
+      announced: new AnnouncedEpoch(),
       guardOf: (key) => guards[partitionOf(key, source.partitions)]!,
     }
     const history = new EpochHistory(primary, statement)
