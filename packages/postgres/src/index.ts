@@ -9,7 +9,6 @@ export {
   recordStart,
   TIDEMARK_SCHEMA,
 } from './epoch.ts'
-export { openFirstEpoch } from './first-epoch.ts'
 export { leastPrivilege, type Roles, type SqlSection } from './grants.ts'
 export { quoteIdentifier, quoteLiteral, quoteTable } from './identifier.ts'
 export { lockOpening, unlockOpening } from './opening-lock.ts'

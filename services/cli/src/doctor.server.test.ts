@@ -10,14 +10,6 @@ const DUE = ['not-durable', 'slot-inactive', 'topic-copies', 'wal-budget']
 const checksOf = (findings: readonly Finding[]) =>
   [...new Set(findings.map(({ check }) => check))].filter((check) => !DUE.includes(check))
 
-async function initialised(): Promise<SourceContext> {
-  const ctx = await SourceContext.open()
-  const { code, stderr } = await ctx.tidemark(['init', '--yes'])
-  if (code === 0) return ctx
-  await ctx[Symbol.asyncDispose]()
-  throw new Error(stderr)
-}
-
 async function inTransaction<T>(ctx: SourceContext, sql: string, work: () => Promise<T>): Promise<T> {
   await ctx.sql.query(`begin; ${sql}`)
   try {
@@ -28,7 +20,7 @@ async function inTransaction<T>(ctx: SourceContext, sql: string, work: () => Pro
 }
 
 test('each mistake in a database is found by its name, and what mends it mends it', async () => {
-  await using ctx = await initialised()
+  await using ctx = await SourceContext.started()
   const { publication, slot } = ctx.source
   const database = new URL(ctx.servers.primaryUrl).pathname.slice(1)
   expect(checksOf(await ctx.findings())).toEqual([])
@@ -141,7 +133,7 @@ test('open transactions that write are found, and those that only read are not',
 })
 
 test('a role is told each grant that it lacks', async () => {
-  await using ctx = await initialised()
+  await using ctx = await SourceContext.started()
   const role = `${ctx.source.name}_weak`
   await ctx.sql.query(
     `create role ${role} login; revoke usage on schema public from public; revoke usage on schema tidemark from public`,
@@ -155,7 +147,7 @@ test('a role is told each grant that it lacks', async () => {
     expect(findings.map(({ what }) => what)).toEqual([
       `role ${role} may not replicate`,
       `role ${role} may not use "public"`,
-      `role ${role} lacks on tidemark.epoch: usage of the schema, insert, update`,
+      `role ${role} lacks on tidemark.epoch: usage of the schema, insert, delete, update`,
     ])
     for (const { mend } of findings) await ctx.sql.query(mend)
     expect(await roleFindings()).toEqual([])
@@ -165,7 +157,7 @@ test('a role is told each grant that it lacks', async () => {
 })
 
 test('Redis and replicas: what is away, misplaced or set otherwise is found', async () => {
-  await using ctx = await initialised()
+  await using ctx = await SourceContext.started()
   await using redis = await RedisServer.start({ settings: { maxmemory: '8mb', 'maxmemory-policy': 'noeviction' } })
   const [replica] = Object.values(localServers().replicaUrls)
   const url = new URL(replica!)
@@ -200,8 +192,7 @@ test('what a server’s settings make dangerous is found, and a slot that it has
       max_slot_wal_keep_size: '16MB',
     },
   })
-  await using ctx = await SourceContext.open({ primaryUrl: server.url() })
-  await ctx.tidemark(['init', '--yes'])
+  await using ctx = await SourceContext.started({ primaryUrl: server.url() })
   await ctx.sql.query("begin; insert into product values (1); prepare transaction 'it''s'")
   const before = await ctx.findings({}, { transactionMs: 0 })
   expect(before.filter(({ where }) => where === 'source').map(({ check }) => check)).toEqual([
@@ -218,7 +209,7 @@ test('what a server’s settings make dangerous is found, and a slot that it has
 })
 
 test('the process: errors fail, warnings only with --strict, and nobody waits for what is away', async () => {
-  await using ctx = await initialised()
+  await using ctx = await SourceContext.started()
   const away = { TIDEMARK_REDIS_GONE_URL: 'redis://:hidden@127.0.0.1:1' }
   const [fine, strict, error, status] = await Promise.all([
     ctx.tidemark(['doctor']),
@@ -238,7 +229,7 @@ test('the process: errors fail, warnings only with --strict, and nobody waits fo
 })
 
 test('a primary that is away is one finding, and everything else is told all the same', async () => {
-  await using ctx = await initialised()
+  await using ctx = await SourceContext.started()
   const found = await ctx.findings({ primaryUrl: 'postgres://u:hidden@127.0.0.1:1/x' })
   expect(found.map(({ where, check }) => `${where} ${check}`)).toEqual(['source unreachable', 'topic topic-copies'])
 })

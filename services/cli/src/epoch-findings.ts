@@ -10,7 +10,9 @@ export function epochFindings(source: Source, facts: SourceFacts): Finding[] {
   if (!grants.hasInvalidate) return [absent('function tidemark.invalidate', 'the publisher has to make it')]
   // Told by what the role lacks.
   if (epoch === 'no-table') return []
-  if (epoch === undefined) return [warning('epoch-missing', 'the source has no epoch yet', 'nothing can be cached')]
+  if (epoch === undefined) {
+    return [warning('epoch-missing', 'the source has no epoch yet', 'nothing is published, and nothing can be cached')]
+  }
   const what = reason(source, facts, epoch)
   return what === undefined ? [] : [warning('epoch-ends', `epoch ${epoch.number}: ${what}`, REFILL)]
 }
@@ -25,7 +27,7 @@ function absent(what: string, breaks: string): Finding {
 }
 
 function warning(check: string, what: string, breaks: string): Finding {
-  const mend = 'Start the publisher, if it does not run; its log says why it opened an epoch'
+  const mend = 'Start the publisher, if it does not run; its log says why it opens an epoch, and what it waits for'
   return { severity: 'warning', check, where: 'source', what, breaks, mend }
 }
 

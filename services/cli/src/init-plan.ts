@@ -5,20 +5,20 @@ import type { SourceFacts } from './source-facts.ts'
 
 /** What becomes of one part of a source. */
 export interface Step {
-  readonly part: 'schema' | 'publication' | 'topic' | 'slot and first epoch'
-  /** `blocked`: somebody has to mend something first. `publisher`: only it can decide. */
+  readonly part: 'schema' | 'publication' | 'topic' | 'slot and epoch'
+  /** `blocked`: somebody has to mend something first. `publisher`: it does that itself. */
   readonly state: 'there' | 'to do' | 'blocked' | 'publisher'
   /** What it would run, or why it does not: shown below the line. */
   readonly detail: string
 }
 
-/** In the order in which they are done: the slot last, for it keeps WAL from then on. */
+/** In the order in which they are done. */
 export function planOf(source: Source, facts: SourceFacts, topic: TopicFacts, replicationFactor: number): Step[] {
   return [
     schema(facts),
     publication(source, facts),
     topicStep(source, topic, replicationFactor),
-    slotAndEpoch(source, facts, topic),
+    slotAndEpoch(source, facts),
   ]
 }
 
@@ -54,33 +54,23 @@ function topicStep(source: Source, { topic, brokers }: TopicFacts, replicationFa
   return { part, state: 'to do', detail: made.join('\n') }
 }
 
-/** Numbers of epochs are given once; which Kafka has seen, only the publisher finds out. */
-function slotAndEpoch(source: Source, { epoch, slots, server }: SourceFacts, { topic }: TopicFacts): Step {
-  const part = 'slot and first epoch'
+/**
+ * Never made here. The number of an epoch is taken by a claim in Kafka, with which a publisher shuts out all before it;
+ * and a slot without an epoch would keep WAL for nobody, only to be made anew when it has one: nothing would prove that
+ * the publication was whole when it began.
+ */
+function slotAndEpoch(source: Source, { epoch, slots, server }: SourceFacts): Step {
+  const part = 'slot and epoch'
   const slot = slots.find(({ name }) => name === source.slot)
   if (slot && (slot.plugin !== 'pgoutput' || slot.database !== server.database)) {
     const detail = `slot ${slot.name} is somebody else’s: tidemark doctor says whose, and what to do`
     return { part, state: 'blocked', detail }
   }
-  if (typeof epoch === 'object' && epoch.start !== null) {
-    if (slot) return { part, state: 'there', detail: `${slot.name}, epoch ${epoch.number}` }
-    return byPublisher(`the slot of epoch ${epoch.number} is gone`)
+  if (slot && typeof epoch === 'object' && epoch.start !== null) {
+    return { part, state: 'there', detail: `${slot.name}, epoch ${epoch.number}` }
   }
-  if (typeof epoch === 'object' && (epoch.number !== 1 || epoch.shape === null)) {
-    return byPublisher(`the opening of epoch ${epoch.number} was cut off`)
-  }
-  if (slot) return byPublisher('the slot was made by somebody else')
-  if (topic?.partitions.some(({ high }) => high > 0n)) return byPublisher('the topic holds, or held, records')
-  const detail =
-    `insert into tidemark.epoch … epoch 1 of ${source.name};\n` +
-    `select pg_create_logical_replication_slot('${source.slot}', 'pgoutput');\n` +
-    'From then on the server keeps WAL for it: start the publisher soon.'
-  return { part, state: 'to do', detail }
-}
-
-function byPublisher(why: string): Step {
-  const detail = `${why}: the publisher makes the slot, and opens a new epoch, at its next start`
-  return { part: 'slot and first epoch', state: 'publisher', detail }
+  const detail = `the publisher makes slot ${source.slot} and opens an epoch when it is started`
+  return { part, state: 'publisher', detail }
 }
 
 export function planText(source: Source, plan: readonly Step[]): string {

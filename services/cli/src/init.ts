@@ -1,13 +1,7 @@
+import { AssertionError } from 'node:assert'
 import { ensureTopic, readTopic } from '@tidemark/kafka'
-import {
-  checkTables,
-  ensureEpochTable,
-  ensurePublication,
-  leastPrivilege,
-  openFirstEpoch,
-  readServerFacts,
-} from '@tidemark/postgres'
-import { isTidemarkError, type Source, TidemarkError } from '@tidemark/protocol'
+import { ensureEpochTable, ensurePublication, leastPrivilege, readServerFacts } from '@tidemark/postgres'
+import type { Source } from '@tidemark/protocol'
 import { loadSource, readSettings } from '@tidemark/service'
 import type { Command, Flags, Terminal } from './command.ts'
 import { LOOK_MS, withKafka, withPostgres } from './connections.ts'
@@ -16,21 +10,19 @@ import { planOf, planText, type Step } from './init-plan.ts'
 import { configSettings, readServers, type Servers } from './settings.ts'
 import { readSource } from './source-facts.ts'
 
-/** A slot waits for every transaction that was running when it was asked for. */
-const SLOT_MS = 120_000
-
 export const init: Command = {
   name: 'init',
-  summary: 'brings a source into being: schema, publication, topic, slot and first epoch',
+  summary: 'brings a source into being: schema, publication, topic',
   help: `usage: tidemark init [--yes]
        tidemark init --print-sql [--publisher-role NAME] [--app-role NAME]
 
 Without --yes it shows what is there, and what it would do, and changes nothing. With it, it does that and asks nothing;
-where it was cut off it is run again, and where all is there it does nothing. What exists is never altered.
+where it was cut off it is run again, and where all is there it does nothing. What exists is never altered. The slot and
+the epoch are the publisher's: it makes them when it is started.
 
   --yes             do it
   --print-sql       print what a DBA runs where the publisher's role may not do it itself: roles, grants, table,
-                    publication; needs no server. The publisher then makes slot and first epoch, or init --yes does
+                    publication; needs no server
   --publisher-role  tidemark_publisher unless given
   --app-role        tidemark_app unless given
 
@@ -69,10 +61,8 @@ async function initialise(flags: Flags, { env, print }: Terminal): Promise<ExitC
     return EXIT_CODE.pending
   }
   for (const { part } of todo) {
-    const isDone = await carryOut(part, source, servers)
-    print(
-      isDone ? `done      ${part}` : `publisher ${part}: it decides at its next start, for something was there already`,
-    )
+    await carryOut(part, source, servers)
+    print(`done      ${part}`)
   }
   return EXIT_CODE.fine
 }
@@ -89,34 +79,18 @@ async function readPlan(source: Source, servers: Servers): Promise<Step[]> {
   return planOf(source, facts, topic, servers.replicationFactor)
 }
 
-/** @returns false when it turned out to be the publisher's to decide */
-async function carryOut(part: Step['part'], source: Source, servers: Servers): Promise<boolean> {
+async function carryOut(part: Step['part'], source: Source, servers: Servers): Promise<void> {
   const { primaryUrl, kafka, replicationFactor } = servers
   const { topic, partitions } = source
   switch (part) {
     case 'schema':
-      await withPostgres(primaryUrl, ensureEpochTable)
-      return true
+      return withPostgres(primaryUrl, ensureEpochTable)
     case 'publication':
-      await withPostgres(primaryUrl, (client) => ensurePublication(client, source))
-      return true
+      return withPostgres(primaryUrl, (client) => ensurePublication(client, source))
     case 'topic':
       await withKafka(kafka, (client) => ensureTopic(client, { topic, partitions, replicationFactor }), LOOK_MS * 3)
-      return true
-    case 'slot and first epoch':
-      return withPostgres(primaryUrl, (client) => makeSlot(client, source), SLOT_MS)
-  }
-}
-
-async function makeSlot(client: Parameters<typeof openFirstEpoch>[0], source: Source): Promise<boolean> {
-  const server = await readServerFacts(client)
-  try {
-    return await openFirstEpoch(client, source, server, await checkTables(client, source))
-  } catch (cause) {
-    if (isTidemarkError(cause)) throw cause
-    throw new TidemarkError('SERVER_UNREACHABLE', 'the slot was not made', {
-      mend: 'It waits for every transaction that is running: tidemark doctor names long ones. Then run init again',
-      cause,
-    })
+      return
+    case 'slot and epoch':
+      throw new AssertionError({ message: 'only the publisher opens an epoch' })
   }
 }

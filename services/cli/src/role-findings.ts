@@ -26,7 +26,7 @@ export function roleFindings({ grants, server }: SourceFacts): Finding[] {
         `lacks on tidemark.epoch: ${grants.lacksOnEpoch.join(', ')}`,
         'the publisher cannot record an epoch, and does not start',
         `GRANT USAGE ON SCHEMA tidemark TO ${role};\n` +
-          `GRANT SELECT, INSERT, UPDATE (start_lsn, shape) ON tidemark.epoch TO ${role}`,
+          `GRANT SELECT, INSERT, DELETE, UPDATE (start_lsn, shape) ON tidemark.epoch TO ${role}`,
       ),
     )
   }

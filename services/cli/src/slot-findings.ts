@@ -33,21 +33,25 @@ export function slotFindings(source: Source, facts: SourceFacts, patience: Patie
   const own = facts.slots.find((slot) => slot.name === source.slot)
   const others = facts.slots.filter((slot) => slot !== own)
   return [
-    ...(own ? ownFindings(source, own, facts, patience) : [missing(source)]),
+    ...(own ? ownFindings(source, own, facts, patience) : missing(source, facts)),
     ...standbyList(facts, own),
     ...transactionFindings(facts, patience),
     ...others.flatMap((slot) => unusedFindings(slot, facts, patience)),
   ]
 }
 
-function missing({ slot }: Source): Finding {
-  return finding(
-    'error',
-    'slot-missing',
-    `there is no slot ${slot}`,
-    'nothing is published: changes from now on are only covered by the new epoch that the publisher opens',
-    'tidemark init --yes, or start the publisher: it makes the slot, and a new epoch',
-  )
+/** Before the first epoch it is due: the publisher makes both. */
+function missing({ slot }: Source, { epoch }: SourceFacts): Finding[] {
+  if (typeof epoch !== 'object') return []
+  return [
+    finding(
+      'error',
+      'slot-missing',
+      `there is no slot ${slot}`,
+      'nothing is published, and what changes meanwhile is lost: the publisher opens a new epoch, and all is refilled once',
+      'Start the publisher: it makes the slot. Find out who dropped it',
+    ),
+  ]
 }
 
 function ownFindings(source: Source, slot: SlotFacts, { server }: SourceFacts, patience: Patience): Finding[] {

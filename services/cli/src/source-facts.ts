@@ -47,7 +47,7 @@ export interface GrantFacts {
   readonly hasEpochTable: boolean
   /** The function for what no table shows. */
   readonly hasInvalidate: boolean
-  /** What it lacks on `tidemark.epoch`: `select`, `insert`, `update`, or usage of the schema. */
+  /** What it lacks on `tidemark.epoch`: `select`, `insert`, `delete`, `update`, or usage of the schema. */
   readonly lacksOnEpoch: readonly string[]
 }
 
@@ -107,8 +107,7 @@ export async function readSource(client: Client, source: Source): Promise<Source
   const server = await readPrimary(client)
   const grants = await readGrants(client, source)
   if (server.inRecovery) return { server, grants, ...NOTHING_ELSE }
-  const mayReadEpochs =
-    grants.hasEpochTable && grants.lacksOnEpoch.every((grant) => grant === 'insert' || grant === 'update')
+  const mayReadEpochs = grants.hasEpochTable && !grants.lacksOnEpoch.some((grant) => READING.includes(grant))
   return {
     server,
     grants,
@@ -121,6 +120,8 @@ export async function readSource(client: Client, source: Source): Promise<Source
     transactions: await readTransactions(client),
   }
 }
+
+const READING = ['usage of the schema', 'select']
 
 const NOTHING_ELSE = {
   publication: [],
@@ -194,6 +195,7 @@ async function readGrants(client: Client, source: Source): Promise<GrantFacts> {
             array(select 'usage of the schema' from epoch where not has_schema_privilege(schema, 'usage')
                   union all select 'select' from epoch where not has_table_privilege(oid, 'select')
                   union all select 'insert' from epoch where not has_table_privilege(oid, 'insert')
+                  union all select 'delete' from epoch where not has_table_privilege(oid, 'delete')
                   union all select 'update' from epoch
                    where not (has_column_privilege(oid, 'start_lsn', 'update')
                               and has_column_privilege(oid, 'shape', 'update')))

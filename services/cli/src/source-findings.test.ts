@@ -97,7 +97,7 @@ test.each<[string, Partial<SourceFacts>, string[], RegExp]>([
     ['warning session-replication-role'],
     /ALTER DATABASE .*shop/,
   ],
-  ['no slot', { slots: [STANDBY_SLOT] }, ['error slot-missing'], /tidemark init --yes/],
+  ['no slot', { slots: [STANDBY_SLOT] }, ['error slot-missing'], /it makes the slot/],
   [
     'a physical slot of our name',
     slot({ type: 'physical', plugin: null, database: null }),
@@ -170,6 +170,10 @@ test('on a standby nothing else is said than that it is one', () => {
   expect(
     found({ ...server({ inRecovery: true }), publication: 'missing', slots: [], epoch: 'no-table' }).checks,
   ).toEqual(['error in-recovery'])
+})
+
+test('before the first epoch only that is said: the slot is due', () => {
+  expect(found({ slots: [STANDBY_SLOT], epoch: undefined }).checks).toEqual(['warning epoch-missing'])
 })
 
 test('what others do with the server is not flagged', () => {

@@ -4,6 +4,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { localServers, RunFolder, waitUntil } from '@tidemark/local'
+import { readServerFacts, recordEpoch, recordStart, recreateSlot } from '@tidemark/postgres'
 import { defineSource, type Source, type SourceConfig } from '@tidemark/protocol'
 import { Kafka, logLevel } from 'kafkajs'
 import { Client } from 'pg'
@@ -71,6 +72,22 @@ export class SourceContext implements AsyncDisposable {
     resources.defer(() => deleteTopic(brokers, source.topic))
     const servers = { primaryUrl: url.href, kafka: { brokers }, replicationFactor: 1, regions: [], replicas: [] }
     return new SourceContext(source, servers, file, sql, resources.move())
+  }
+
+  /** With all that `init --yes` makes, and the slot and the first epoch of a publisher that runs no more. */
+  static async started(options: SourceContextOptions = {}): Promise<SourceContext> {
+    const ctx = await SourceContext.open(options)
+    const { code, stderr } = await ctx.tidemark(['init', '--yes'])
+    if (code !== 0) {
+      await ctx[Symbol.asyncDispose]()
+      throw new Error(stderr)
+    }
+    const { sql, source } = ctx
+    const server = await readServerFacts(sql)
+    const epoch = { number: 1, ...server, start: null, slot: source.slot, shape: '{}' }
+    await recordEpoch(sql, source.name, epoch)
+    await recordStart(sql, source.name, 1, await recreateSlot(sql, source, server.version))
+    return ctx
   }
 
   /** Runs the command as a process of its own. */
