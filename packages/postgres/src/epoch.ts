@@ -90,12 +90,14 @@ function fromRow(row: EpochRow): Epoch {
 }
 
 /**
- * Records an epoch. The primary key keeps two publishers from choosing one number; the row is there before its
- * slot is made, so that a crash in between is seen at the next start. Returns once the row is visible, which with a
- * synchronous standby that is away takes until it is back. Throws SLOT_ACTIVE when another publisher was quicker.
+ * Records that an epoch is being opened. The primary key keeps two publishers from choosing one number; the row is there
+ * before Kafka hears of the number, so that a crash in between is seen at the next start, and has no start before nobody
+ * else can have the number: readers pass over it until then. Returns once the row is visible, which with a synchronous
+ * standby that is away takes until it is back. Throws SLOT_ACTIVE when another publisher was quicker.
  */
 export async function recordEpoch(client: Client, source: string, epoch: Epoch): Promise<void> {
   try {
+    await client.query(FLUSHED)
     await client.query(
       `insert into tidemark.epoch (source, epoch, system_identifier, timeline, start_lsn, slot, shape)
          values ($1, $2, $3, $4, $5::text::pg_lsn, $6, $7)`,
@@ -115,6 +117,9 @@ export async function recordEpoch(client: Client, source: string, epoch: Epoch):
   }
 }
 
+/** A number that Kafka has seen may not be lost in a crash of the server: it would take us for abandoned. */
+const FLUSHED = `select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'`
+
 /** Records where the epoch starts, once. Throws SLOT_ACTIVE when another publisher did. */
 export async function recordStart(client: Client, source: string, number: number, start: Lsn): Promise<void> {
   const { rowCount } = await client.query(
@@ -123,6 +128,14 @@ export async function recordStart(client: Client, source: string, number: number
   )
   if (rowCount === 1) return
   throw new TidemarkError('SLOT_ACTIVE', `another publisher finished opening epoch ${number}`)
+}
+
+/** Takes back an epoch whose number another server has taken. It was not finished: nobody has seen it. */
+export async function withdrawEpoch(client: Client, source: string, number: number): Promise<void> {
+  await client.query('delete from tidemark.epoch where source = $1 and epoch = $2 and start_lsn is null', [
+    source,
+    number,
+  ])
 }
 
 /**

@@ -49,10 +49,10 @@ export function leastPrivilege(source: Source, roles: Roles): SqlSection[] {
       sql: EPOCH_TABLE.replace(/^ {2}/gm, '').trim(),
     },
     {
-      why: 'The publisher records epochs: it adds rows, and changes these two columns of the newest.',
+      why: 'The publisher records epochs: it adds rows, changes these two columns of the newest, and takes back a row whose number\nanother server was quicker to take.',
       sql:
         `grant usage on schema tidemark to ${publisher};\n` +
-        `grant select, insert, update (start_lsn, shape) on tidemark.epoch to ${publisher};`,
+        `grant select, insert, delete, update (start_lsn, shape) on tidemark.epoch to ${publisher};`,
     },
     {
       why: 'The publisher checks the replica identity of each table by its name: it must see the schemas, not the rows.',

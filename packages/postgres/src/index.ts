@@ -8,6 +8,7 @@ export {
   recordEpoch,
   recordStart,
   TIDEMARK_SCHEMA,
+  withdrawEpoch,
 } from './epoch.ts'
 export { leastPrivilege, type Roles, type SqlSection } from './grants.ts'
 export { quoteIdentifier, quoteLiteral, quoteTable } from './identifier.ts'
@@ -22,6 +23,7 @@ export {
 } from './publication.ts'
 export { checkTables } from './replica-identity.ts'
 export { readServerFacts, type ServerFacts } from './server-facts.ts'
+export { type PrimarySettings, postgresUrl, primarySettings, primaryUrl } from './settings.ts'
 export { checkStreamedSlot, endBackend, readSlot, recreateSlot, type SlotState } from './slot.ts'
 export { readSlotHealth, type SlotHealth } from './slot-health.ts'
 export { codedError, sqlState } from './sql-error.ts'

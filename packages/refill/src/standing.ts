@@ -49,7 +49,7 @@ export function standingStatement(sourceName: string): string {
 from (select pg_is_in_recovery() as recovering) s
 left join (
   select epoch, timeline, system_identifier::text from tidemark.epoch
-  where source = '${sourceName}' order by epoch desc limit 1
+  where source = '${sourceName}' and start_lsn is not null order by epoch desc limit 1
 ) e on true`
 }
 

@@ -97,6 +97,12 @@ export const METRICS = {
       'How long the first transaction that is not yet visible on the primary has been held back; absent when none is.',
     labels: {},
   },
+  tidemark_publisher_standby: {
+    type: 'gauge',
+    unit: '1',
+    meaning: 'One while the publisher stands by because another has the source, else zero.',
+    labels: {},
+  },
   tidemark_publisher_buffer_bytes: {
     type: 'gauge',
     unit: 'By',
@@ -252,9 +258,11 @@ export type LabelsOf<N extends MetricName> = {
 export const RESTART_CODES = [
   'BUS_LOST_RECORDS',
   'DEADLINE_EXCEEDED',
+  'PUBLISHER_FENCED',
   'SERVER_UNREACHABLE',
   'SLOT_ACTIVE',
   'SLOT_LOST',
+  'SOURCE_ABANDONED',
   'SOURCE_IN_RECOVERY',
   'STREAM_BROKEN',
 ] as const satisfies readonly ErrorCode[]

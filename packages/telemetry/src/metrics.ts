@@ -7,6 +7,7 @@ import { type LabelsOf, RESTART_CODES } from './metric-table.ts'
 /** What is known at a scrape; what is left out or undefined is absent from it. */
 export interface PublisherReadings {
   readonly heldBackSeconds?: number | undefined
+  readonly standby?: number | undefined
   readonly bufferBytes?: number | undefined
   readonly epoch?: number | undefined
   readonly beatAgeSeconds?: number | undefined
@@ -32,6 +33,7 @@ export function publisherMetrics(options: { keyspaces: readonly string[]; read: 
   const invalidationMessages = counter('tidemark_publisher_invalidation_messages_total', known)
   const restarts = counter('tidemark_publisher_restarts_total', known)
   gauge('tidemark_publisher_held_back_seconds', () => [{ labels: {}, value: read().heldBackSeconds }])
+  gauge('tidemark_publisher_standby', () => [{ labels: {}, value: read().standby }])
   gauge('tidemark_publisher_buffer_bytes', () => [{ labels: {}, value: read().bufferBytes }])
   gauge('tidemark_publisher_epoch', () => [{ labels: {}, value: read().epoch }])
   gauge('tidemark_publisher_beat_age_seconds', () => [{ labels: {}, value: read().beatAgeSeconds }])

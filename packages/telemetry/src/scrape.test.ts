@@ -25,6 +25,7 @@ function everything() {
     keyspaces: KEYSPACES,
     read: () => ({
       heldBackSeconds: 1,
+      standby: 0,
       bufferBytes: 2,
       epoch: 3,
       beatAgeSeconds: 4,

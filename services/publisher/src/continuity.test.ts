@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals'
 import type { Epoch } from '@tidemark/postgres'
 import { position } from '@tidemark/protocol'
 import type { EpochCause } from '@tidemark/telemetry'
-import { continuityOf, type StartFacts } from './continuity.ts'
+import { continuityOf, isAbandoned, type StartFacts } from './continuity.ts'
 
 const EPOCH: Epoch = { number: 4, systemIdentifier: 99n, timeline: 1, start: 50n, slot: 'shop', shape: 'a' }
 const FACTS: StartFacts = {
@@ -13,16 +13,21 @@ const FACTS: StartFacts = {
   timeline: 1,
   insertLsn: 200n,
   shape: 'a',
-  confirmedByUs: undefined,
-  published: undefined,
+  published: { lowest: position(4, 100n), highestEpoch: 4, isNew: false },
+  shutsOutEarlier: true,
   busLostRecords: false,
 }
 
+const held = (epoch: number, lsn: bigint, highestEpoch = epoch) => ({
+  lowest: position(epoch, lsn),
+  highestEpoch,
+  isNew: false,
+})
+
 test('where nothing speaks against it the epoch continues at the slot’s position', () => {
   expect(continuityOf(FACTS)).toEqual({ kind: 'continue', epoch: EPOCH, from: 100n })
-  expect(continuityOf({ ...FACTS, confirmedByUs: 100n }).kind).toBe('continue')
-  // After a crash of Postgres the slot may be behind what we confirmed: duplicates, no gap.
-  expect(continuityOf({ ...FACTS, confirmedByUs: 120n }).kind).toBe('continue')
+  // After a crash of Postgres the slot may be behind what was confirmed: duplicates, no gap.
+  expect(continuityOf({ ...FACTS, published: held(4, 120n) }).kind).toBe('continue')
   expect(continuityOf({ ...FACTS, slot: { confirmed: 50n, lost: false, activePid: null } }).kind).toBe('continue')
 })
 
@@ -46,42 +51,43 @@ test.each<[string, EpochCause, Partial<StartFacts>]>([
     'slot-moved',
     { slot: { confirmed: 49n, lost: false, activePid: null } },
   ],
-  ['the server stands before what we confirmed', 'went-back', { confirmedByUs: 201n }],
-  [
-    'the server stands before what Kafka holds',
-    'went-back',
-    { published: { lowest: position(4, 201n), highestEpoch: 4 } },
-  ],
-  ['somebody else moved the slot', 'slot-moved', { confirmedByUs: 99n }],
-  ['Kafka holds a later epoch', 'kafka', { published: { lowest: position(4, 100n), highestEpoch: 5 } }],
-  ['Kafka holds less than was confirmed', 'kafka', { published: { lowest: position(4, 99n), highestEpoch: 4 } }],
-  ['Kafka holds an older epoch alone', 'kafka', { published: { lowest: position(3, 200n), highestEpoch: 3 } }],
-  ['the topic is new or emptied', 'kafka', { published: { lowest: undefined, highestEpoch: 0 } }],
+  ['the server stands before what Kafka holds', 'went-back', { published: held(4, 201n) }],
+  ['Kafka holds a later epoch', 'kafka', { published: held(4, 100n, 5) }],
+  ['Kafka holds less than was confirmed, or somebody moved the slot', 'kafka', { published: held(4, 99n) }],
+  ['Kafka holds an older epoch alone', 'kafka', { published: held(3, 200n) }],
+  ['the topic is new', 'kafka', { published: { lowest: undefined, highestEpoch: 0, isNew: true } }],
+  ['the topic was emptied', 'kafka', { published: { lowest: undefined, highestEpoch: 0, isNew: false } }],
+  ['Kafka has forgotten who published before', 'kafka', { shutsOutEarlier: false }],
   ['Kafka lost what it had acknowledged', 'kafka', { busLostRecords: true }],
 ])('I4: %s: a new epoch at the slot’s position', (_, cause, change) => {
   const facts = { ...FACTS, ...change }
   expect(continuityOf(facts)).toMatchObject({ kind: 'new-epoch', from: facts.slot?.confirmed, cause })
 })
 
-test('Kafka’s last records prove that the slot stands where it was left', () => {
-  const published = { lowest: position(4, 100n), highestEpoch: 4 }
-  expect(continuityOf({ ...FACTS, published }).kind).toBe('continue')
-})
-
 test('an epoch of which nothing was confirmed continues without a record in Kafka: it is announced again', () => {
   const slot = { confirmed: 50n, lost: false, activePid: null }
-  const published = { lowest: position(3, 40n), highestEpoch: 3 }
-  expect(continuityOf({ ...FACTS, slot, published }).kind).toBe('continue')
+  expect(continuityOf({ ...FACTS, slot, published: held(3, 40n) }).kind).toBe('continue')
+  // As `tidemark init` leaves it, with a topic that nobody has written to.
+  const published = { lowest: undefined, highestEpoch: 0, isNew: true }
+  expect(continuityOf({ ...FACTS, slot, published, shutsOutEarlier: false }).kind).toBe('continue')
 })
 
-test('I4: an epoch whose slot was never made is finished, whatever slot there is by now', () => {
-  const newest = { ...EPOCH, start: null }
-  expect(continuityOf({ ...FACTS, newest })).toEqual({ kind: 'unfinished', epoch: newest })
+test('I4: an epoch whose opening was cut off is not finished: Kafka may hold its number, from whomever', () => {
+  const continuity = continuityOf({ ...FACTS, newest: { ...EPOCH, start: null } })
+  expect(continuity).toMatchObject({ kind: 'new-epoch', from: null, cause: 'opening-cut-off' })
 })
 
-test('an unfinished epoch of another history is not used', () => {
-  const newest = { ...EPOCH, start: null }
-  for (const change of [{ timeline: 2 }, { systemIdentifier: 98n }, { shape: 'b' }, { slotName: 'other' }]) {
-    expect(continuityOf({ ...FACTS, newest, ...change }).kind).toBe('new-epoch')
-  }
+test('a server whose own history opened the newest epoch that it knows is abandoned once Kafka holds a later one', () => {
+  const published = held(4, 100n, 5)
+  expect(isAbandoned({ ...FACTS, published })).toBe(true)
+  expect(isAbandoned({ ...FACTS, published, newest: { ...EPOCH, start: null } })).toBe(true)
+  expect(isAbandoned(FACTS)).toBe(false)
+})
+
+test.each<[string, Partial<StartFacts>]>([
+  ['was promoted', { timeline: 2 }],
+  ['is another cluster', { systemIdentifier: 98n }],
+  ['has forgotten all epochs', { newest: undefined }],
+])('a server that %s is not abandoned by a later epoch: it opens one that is later still', (_, change) => {
+  expect(isAbandoned({ ...FACTS, published: held(4, 100n, 5), ...change })).toBe(false)
 })

@@ -13,10 +13,9 @@ export interface StartFacts {
   /** How far the server's log is written. */
   readonly insertLsn: Lsn
   readonly shape: string
-  /** What this process confirmed to the slot last, if it streamed from it before. */
-  readonly confirmedByUs: Lsn | undefined
-  /** What Kafka holds last; undefined when this process has published before and so knows. */
-  readonly published: LastPublished | undefined
+  readonly published: LastPublished
+  /** Whether Kafka will refuse whatever an earlier publisher still sends. */
+  readonly shutsOutEarlier: boolean
   /** Whether Kafka was seen to have lost what it had acknowledged. */
   readonly busLostRecords: boolean
 }
@@ -31,8 +30,6 @@ export type Continuity =
   | { readonly kind: 'continue'; readonly epoch: OpenEpoch; readonly from: Lsn }
   /** `from` is the kept slot's position; null when the slot is to be made anew. */
   | ({ readonly kind: 'new-epoch'; readonly from: Lsn | null } & Doubt)
-  /** The newest epoch was recorded, but its slot was not made, or not told of. */
-  | { readonly kind: 'unfinished'; readonly epoch: Epoch }
 
 /**
  * Whether the stream can be shown to continue where it stopped. Anything that speaks against it is a new epoch:
@@ -40,13 +37,8 @@ export type Continuity =
  * for good.
  */
 export function continuityOf(facts: StartFacts): Continuity {
-  const { newest } = facts
   const kept = slotToKeep(facts)
-  if (kept.from === undefined) {
-    // An unfinished epoch has no records yet: its number can be used, if it is of this history.
-    if (newest && newest.start === null && isOfThisHistory(newest, facts)) return { kind: 'unfinished', epoch: newest }
-    return { kind: 'new-epoch', ...kept.doubt, from: null }
-  }
+  if (kept.from === undefined) return { kind: 'new-epoch', ...kept.doubt, from: null }
   const { epoch, from } = kept
   const doubt = doubtAbout(epoch, from, facts)
   return doubt === undefined ? { kind: 'continue', epoch, from } : { kind: 'new-epoch', ...doubt, from }
@@ -74,38 +66,36 @@ function doubtAbout(newest: OpenEpoch, from: Lsn, facts: StartFacts): Doubt | un
   if (newest.timeline !== facts.timeline) return no('timeline', `timeline ${facts.timeline} follows ${newest.timeline}`)
   if (isBehindPublished(newest, facts)) return no('went-back', 'the server stands before what was published of it')
   if (from < newest.start) return no('slot-moved', 'the slot stands before the start of the epoch')
-  if (facts.confirmedByUs !== undefined && from > facts.confirmedByUs)
-    return no('slot-moved', 'somebody else moved the slot')
-  const reason = facts.busLostRecords
-    ? 'Kafka lost records that it had acknowledged'
-    : facts.published && reasonInKafka(newest, from, facts.published)
+  const reason = reasonInKafka(newest, from, facts)
   return reason === undefined ? undefined : no('kafka', reason)
+}
+
+/**
+ * Whether another server has taken the source over. An epoch belongs to the history that opened it: if Kafka holds a
+ * later one than the newest here, and that was opened by this very history, then the later one was not. A server that
+ * was promoted, restored or made anew has a newest epoch of another history, or none, and opens a later one itself.
+ */
+export function isAbandoned({ newest, published, ...server }: StartFacts): boolean {
+  if (newest === undefined || published.highestEpoch <= newest.number) return false
+  return newest.systemIdentifier === server.systemIdentifier && newest.timeline === server.timeline
 }
 
 /**
  * Whether the log has lost its end: restored from a copy of its disk, or crashed without fsync. On the same timeline
  * it will write other commits at positions that watermarks have passed.
  */
-function isBehindPublished(newest: OpenEpoch, { insertLsn, confirmedByUs, published }: StartFacts): boolean {
-  const { lowest } = published ?? {}
-  return (confirmedByUs ?? 0n) > insertLsn || (lowest !== undefined && lowest > position(newest.number, insertLsn))
+function isBehindPublished(newest: OpenEpoch, { insertLsn, published: { lowest } }: StartFacts): boolean {
+  return lowest !== undefined && lowest > position(newest.number, insertLsn)
 }
 
-function reasonInKafka(newest: OpenEpoch, from: Lsn, published: LastPublished): string | undefined {
-  // A database that was restored from a backup has forgotten its later epochs; Kafka has not.
+function reasonInKafka(newest: OpenEpoch, from: Lsn, facts: StartFacts): string | undefined {
+  const { published, shutsOutEarlier, busLostRecords } = facts
+  if (busLostRecords) return 'Kafka lost records that it had acknowledged'
   if (published.highestEpoch > newest.number) return `Kafka holds records of epoch ${published.highestEpoch}`
+  if (!shutsOutEarlier && !published.isNew) return 'Kafka has forgotten who published before, and would not refuse it'
   // Nothing was confirmed yet, so nothing need have been published.
   if (from === newest.start) return undefined
   const { lowest } = published
   if (lowest !== undefined && lowest >= position(newest.number, from)) return undefined
   return 'Kafka does not hold all that the slot has confirmed'
-}
-
-function isOfThisHistory(epoch: Epoch, facts: StartFacts): boolean {
-  return (
-    epoch.systemIdentifier === facts.systemIdentifier &&
-    epoch.timeline === facts.timeline &&
-    epoch.slot === facts.slotName &&
-    epoch.shape === facts.shape
-  )
 }

@@ -1,73 +1,133 @@
-import { randomUUID } from 'node:crypto'
-import { decodeRecord, epochOf, type Position, parsePosition } from '@tidemark/protocol'
-import type { Kafka } from 'kafkajs'
+import { decodeRecord, epochOf, isTidemarkError, type Position, parsePosition } from '@tidemark/protocol'
+import type { Cluster, KafkaRecord } from './kafkajs-internals.ts'
 
 /** How far the topic goes, by its last records. */
 export interface LastPublished {
-  /** Of the partition that is furthest behind; undefined when some partition has no record left. */
+  /** Of the partition that is furthest behind; undefined when some partition shows none. */
   readonly lowest: Position | undefined
-  /** 0 when there is no record at all. */
+  /** Of claims and announcements, too; 0 when there is no record at all. */
+  readonly highestEpoch: number
+  /** Whether nothing was ever written to the topic. */
+  readonly isNew: boolean
+}
+
+/** Where a partition begins and ends, or what is to be taken for its end. */
+export interface LogEnd {
+  readonly partition: number
+  readonly low: bigint
+  readonly end: bigint
+}
+
+/** Reads the records of a partition from one offset to before another, as many as are there. */
+export type ReadRange = (partition: number, from: bigint, to: bigint) => Promise<readonly KafkaRecord[]>
+
+/** What the end of one partition says. */
+export interface Tail {
+  /** Of the last record that is part of the stream; undefined when none was found. */
+  readonly position: Position | undefined
   readonly highestEpoch: number
 }
 
+const FIRST_WINDOW = 8n
+/** Every opening leaves a claim and an announcement: so many in a row without a watermark are taken for none. */
+const MAX_SCANNED = 4_096n
+
 /**
- * Reads the last record of every partition. Every one that was confirmed to Postgres ends in a watermark at least as
- * far: a slot that stands beyond it was moved, or made anew, by somebody else, or the topic has lost its end.
- *
- * kafkajs reads in consumer groups alone, so this joins one of its own and removes it: no more than a start may cost.
+ * Reads back from the end, in windows that double, to the last record of the stream: claims and announcements are
+ * written at every start, whether or not anything was published after it. Bounded by MAX_SCANNED.
  */
-export async function readLastPublished(kafka: Kafka, topic: string): Promise<LastPublished> {
-  const admin = kafka.admin()
-  await admin.connect()
-  const groupId = `tidemark.last-published.${topic}.${randomUUID()}`
+export async function tailOf({ partition, low, end }: LogEnd, read: ReadRange): Promise<Tail> {
+  let highestEpoch = 0
+  let window = FIRST_WINDOW
+  for (let to = end; to > low && end - to < MAX_SCANNED; window *= 2n) {
+    const from = to - window > low ? to - window : low
+    for (const record of (await read(partition, from, to)).toReversed()) {
+      const found = positionIn(record)
+      highestEpoch = Math.max(highestEpoch, found?.epoch ?? 0)
+      if (found?.position) return { position: found.position, highestEpoch }
+    }
+    to = from
+  }
+  return { position: undefined, highestEpoch }
+}
+
+/** Undefined for what is not ours: every worker calls it a gap, and it says nothing about what was published. */
+function positionIn({ key, value }: KafkaRecord): { epoch: number; position: Position | undefined } | undefined {
   try {
-    const ends = await admin.fetchTopicOffsets(topic)
-    const last = new Map<number, bigint>()
-    for (const { partition, low, high } of ends) if (BigInt(high) > BigInt(low)) last.set(partition, BigInt(high) - 1n)
-    const positions = last.size === 0 ? [] : await readAt(kafka, groupId, topic, last)
-    return summarise(positions, ends.length)
-  } finally {
-    await admin.deleteGroups([groupId]).catch(() => undefined)
-    await admin.disconnect().catch(() => undefined)
+    const record = decodeRecord(key, value)
+    const at = record.kind === 'event' ? parsePosition(record.version) : record.position
+    const isOfStream = record.kind !== 'claim' && record.kind !== 'epoch'
+    return { epoch: epochOf(at), position: isOfStream ? at : undefined }
+  } catch (error) {
+    if (!isTidemarkError(error, 'RECORD_MALFORMED')) throw error
+    return undefined
   }
 }
 
-/** @param partitions how many the topic has; some may have given no position */
-export function summarise(positions: readonly Position[], partitions: number): LastPublished {
-  const [lowest, ...rest] = [...positions].sort()
-  const highest = rest.at(-1) ?? lowest
-  return {
-    lowest: positions.length === partitions ? lowest : undefined,
-    highestEpoch: highest === undefined ? 0 : epochOf(highest),
-  }
-}
-
-async function readAt(
-  kafka: Kafka,
-  groupId: string,
+/**
+ * How far the topic goes. Everything that was confirmed to Postgres has a watermark at least as far: a slot that stands
+ * beyond it was moved, or made anew, by somebody else, or the topic has lost its end.
+ *
+ * @param before what counts as each partition's end; the end itself where it is not given
+ */
+export async function readLastPublished(
+  cluster: Cluster,
   topic: string,
-  offsets: ReadonlyMap<number, bigint>,
-): Promise<Position[]> {
-  const consumer = kafka.consumer({ groupId, maxWaitTimeInMs: 100 })
-  const found = new Map<number, Position>()
-  const complete = Promise.withResolvers<void>()
-  consumer.on(consumer.events.CRASH, ({ payload }) => complete.reject(payload.error))
-  try {
-    await consumer.connect()
-    await consumer.subscribe({ topic })
-    await consumer.run({
-      autoCommit: false,
-      eachMessage: async ({ partition, message }) => {
-        if (offsets.get(partition) !== BigInt(message.offset)) return
-        const record = decodeRecord(message.key, message.value)
-        found.set(partition, record.kind === 'event' ? parsePosition(record.version) : record.position)
-        if (found.size === offsets.size) complete.resolve()
-      },
-    })
-    for (const [partition, offset] of offsets) consumer.seek({ topic, partition, offset: offset.toString() })
-    await complete.promise
-    return [...found.values()]
-  } finally {
-    await consumer.disconnect().catch(() => undefined)
+  before: ReadonlyMap<number, bigint> = new Map(),
+): Promise<LastPublished> {
+  const ends = await endsOf(cluster, topic)
+  const read: ReadRange = (partition, from, to) => readRange(cluster, topic, partition, from, to)
+  const tails: Tail[] = []
+  // One after the other: asked for two at once, kafkajs opens a connection for each, and forgets all but the last.
+  for (const e of ends) tails.push(await tailOf({ ...e, end: before.get(e.partition) ?? e.end }, read))
+  return { ...summarise(tails), isNew: ends.every(({ end }) => end === 0n) }
+}
+
+export function summarise(tails: readonly Tail[]): Omit<LastPublished, 'isNew'> {
+  const positions = tails.flatMap(({ position }) => position ?? []).sort()
+  return {
+    lowest: positions.length === tails.length ? positions[0] : undefined,
+    highestEpoch: Math.max(0, ...tails.map((tail) => tail.highestEpoch)),
   }
+}
+
+async function endsOf(cluster: Cluster, topic: string): Promise<LogEnd[]> {
+  const partitions = cluster.findTopicPartitionMetadata(topic).map(({ partitionId }) => ({ partition: partitionId }))
+  const low = await offsets(cluster, { topic, fromBeginning: true, partitions })
+  const end = await offsets(cluster, { topic, fromBeginning: false, partitions })
+  return partitions.map(({ partition }) => ({ partition, low: low.get(partition)!, end: end.get(partition)! }))
+}
+
+async function offsets(cluster: Cluster, asked: Parameters<Cluster['fetchTopicsOffset']>[0][number]) {
+  const [answer] = await cluster.fetchTopicsOffset([asked])
+  return new Map(answer!.partitions.map(({ partition, offset }) => [partition, BigInt(offset)]))
+}
+
+async function readRange(cluster: Cluster, topic: string, partition: number, from: bigint, to: bigint) {
+  const found: KafkaRecord[] = []
+  for (let next = from; next < to; ) {
+    const fetched = await fetchAt(cluster, topic, partition, next)
+    // A broker answers with whole batches: what stands before the offset comes along.
+    const wanted = fetched.filter(({ offset }) => BigInt(offset) >= next && BigInt(offset) < to)
+    if (wanted.length === 0) break
+    found.push(...wanted)
+    next = BigInt(wanted.at(-1)!.offset) + 1n
+  }
+  return found
+}
+
+const READ_UNCOMMITTED = 0
+const MAX_FETCH_BYTES = 1024 * 1024
+const MAX_FETCH_WAIT_MS = 1_000
+
+async function fetchAt(cluster: Cluster, topic: string, partition: number, offset: bigint): Promise<KafkaRecord[]> {
+  const [nodeId] = Object.keys(cluster.findLeaderForPartitions(topic, [partition]))
+  const broker = await cluster.findBroker({ nodeId: nodeId! })
+  const { responses } = await broker.fetch({
+    isolationLevel: READ_UNCOMMITTED,
+    maxWaitTime: MAX_FETCH_WAIT_MS,
+    maxBytes: MAX_FETCH_BYTES,
+    topics: [{ topic, partitions: [{ partition, fetchOffset: offset.toString(), maxBytes: MAX_FETCH_BYTES }] }],
+  })
+  return responses.flatMap(({ partitions }) => partitions.flatMap(({ messages }) => messages))
 }

@@ -20,7 +20,7 @@ export class OffsetWatch {
     this.#next.set(partition, baseOffset + BigInt(records))
   }
 
-  /** A new epoch has been opened: what is gone is covered by it. */
+  /** A new epoch is being opened: what is gone is covered by it. */
   forget(): void {
     this.#next.clear()
   }

@@ -2,40 +2,34 @@ import {
   checkTables,
   codedError,
   type Epoch,
-  endBackend,
   ensureEpochTable,
   ensurePublication,
-  lockOpening,
   newestEpoch,
   type OpenEpoch,
-  readServerFacts,
-  readSlot,
   recordEpoch,
   recordStart,
   recreateSlot,
   type ServerFacts,
-  unlockOpening,
+  withdrawEpoch,
 } from '@tidemark/postgres'
 import { formatLsn, type Lsn, type Source, TidemarkError } from '@tidemark/protocol'
 import { cancellableSleep, type Logger, outageLevel, withDeadline } from '@tidemark/service'
 import type { EpochCause } from '@tidemark/telemetry'
 import type { Client } from 'pg'
-import { type Continuity, continuityOf } from './continuity.ts'
-import type { LastPublished } from './last-published.ts'
+import type { Bus } from './bus.ts'
+import { type Continuity, continuityOf, isAbandoned, type StartFacts } from './continuity.ts'
 import { takePulse } from './snapshot.ts'
+import { endTurn, type Turn } from './turn.ts'
 
 export interface OpeningOptions {
   readonly client: Client
   readonly source: Source
+  readonly bus: Pick<Bus, 'lastPublished' | 'take' | 'claim'>
+  readonly turn: Turn
   readonly signal: AbortSignal
   readonly log: Logger
-  readonly confirmedByUs: Lsn | undefined
   readonly busLostRecords: boolean
-  /** Asked once it is certain that no other publisher streams; undefined when we know. */
-  readonly lastPublished: (() => Promise<LastPublished>) | undefined
-  /** The server's process of our last stream, if there was one. */
-  readonly previousBackend: number | undefined
-  /** A new epoch was recorded: its number is taken. */
+  /** A new epoch was recorded, and covers whatever is missing; nothing was sent in it yet. */
   readonly onNewEpoch: (cause: EpochCause) => void
 }
 
@@ -50,8 +44,10 @@ export interface OpenedSource {
 const INSPECTION_TIMEOUT_MS = 30_000
 
 /**
- * Checks everything that the stream rests on, and decides whether it continues its epoch or opens a new one. One
- * publisher at a time: two that both re-create a lost slot would each take the other's gap for continuity.
+ * Checks everything that the stream rests on, decides whether it continues its epoch or opens a new one, and takes the
+ * topic. One publisher at a time: two that both re-create a lost slot would each take the other's gap for continuity.
+ * Where two servers each have one, on both sides of a failover, it is the claim that decides: of two that claim one
+ * number in every partition, at least one finds the other's claim before its own.
  */
 export async function openSource(options: OpeningOptions): Promise<OpenedSource> {
   try {
@@ -63,88 +59,101 @@ export async function openSource(options: OpeningOptions): Promise<OpenedSource>
 }
 
 async function openAlone(options: OpeningOptions): Promise<OpenedSource> {
-  const { client } = options
-  const { server, known, continuity } = await withDeadline(
-    inspect(options),
-    INSPECTION_TIMEOUT_MS,
-    'no answer from Postgres about the source',
-  )
-  const opened = await follow(continuity, options, server, known)
+  const { client, turn, bus } = options
+  const inspected = withDeadline(inspect(options), INSPECTION_TIMEOUT_MS, 'no answer from Postgres about the source')
+  const seen: StartFacts = { ...(await inspected), published: await bus.lastPublished(), shutsOutEarlier: true }
+  if (isAbandoned(seen)) throw abandoned(seen, options.source)
+  const facts = { ...seen, shutsOutEarlier: await bus.take() }
+  const continuity = continuityOf(facts)
+  const opened =
+    continuity.kind === 'continue' ? await resume(continuity, facts, options) : await begin(continuity, facts, options)
   // Nothing is confirmed before an epoch is announced: a slot that has moved proves that the wait was done.
-  if (opened.from <= opened.epoch.start) await waitForRunning(options, server)
+  if (opened.from <= opened.epoch.start) await waitForRunning(options, turn.server)
   // After a failure the connection is closed, and the lock with it.
-  await unlockOpening(client)
+  await endTurn(client)
   options.log.info(
-    { epoch: opened.epoch.number, from: formatLsn(opened.from), timeline: server.timeline },
+    { epoch: opened.epoch.number, from: formatLsn(opened.from), timeline: turn.server.timeline },
     opened.isNewEpoch ? 'a new epoch is open' : 'the epoch continues',
   )
   return opened
 }
 
-/** What needs the server's answers alone; what may have to wait for others comes after it. */
-async function inspect(options: OpeningOptions) {
-  const { client, source, confirmedByUs, busLostRecords } = options
-  const server = await readServerFacts(client)
-  await lockOpening(client, source)
+/** What Postgres says. */
+async function inspect({ client, source, turn, busLostRecords }: OpeningOptions) {
+  const { systemIdentifier, timeline, insertLsn } = turn.server
   const shape = await checkTables(client, source)
   await ensureEpochTable(client)
   await ensurePublication(client, source)
-  const slot = await readSlot(client, source)
-  await refuseActive(options, slot?.activePid ?? null)
-  const published = await options.lastPublished?.()
-  const { systemIdentifier, timeline, insertLsn } = server
   const newest = await newestEpoch(client, source.name)
-  const facts = { newest, slot, slotName: source.slot, systemIdentifier, timeline, insertLsn, shape }
-  const continuity = continuityOf({ ...facts, published, confirmedByUs, busLostRecords })
-  return { server, known: { shape, highestEpoch: published?.highestEpoch ?? 0 }, continuity }
+  const server = { slot: turn.slot, slotName: source.slot, systemIdentifier, timeline, insertLsn }
+  return { ...server, newest, shape, busLostRecords }
 }
 
-async function refuseActive(options: OpeningOptions, activePid: number | null): Promise<void> {
-  if (activePid === null) return
-  if (activePid === options.previousBackend) await endBackend(options.client, options.source, activePid)
-  throw new TidemarkError('SLOT_ACTIVE', `process ${activePid} of the server streams from slot ${options.source.slot}`)
+function abandoned({ newest, published }: StartFacts, source: Source): TidemarkError {
+  const found = `topic ${source.topic} holds epoch ${published.highestEpoch}, this server knows ${newest?.number}`
+  return new TidemarkError('SOURCE_ABANDONED', `another server has taken over the source: ${found}`, {
+    mend: `If this server is the right one, run: DELETE FROM tidemark.epoch WHERE source = '${source.name}'`,
+  })
 }
 
-interface Known {
-  readonly shape: string
-  /** No number that Kafka has seen is given twice, even if the database has forgotten it. */
-  readonly highestEpoch: number
-}
-
-async function follow(
-  continuity: Continuity,
-  options: OpeningOptions,
-  server: ServerFacts,
-  known: Known,
+/** Goes on in the epoch, if that is still right once nobody else can write: what was seen before may have grown. */
+async function resume(
+  { epoch, from }: Extract<Continuity, { kind: 'continue' }>,
+  facts: StartFacts,
+  { bus, turn }: OpeningOptions,
 ): Promise<OpenedSource> {
-  if (continuity.kind === 'continue') return { ...continuity, server, isNewEpoch: false }
-  const epoch = continuity.kind === 'unfinished' ? continuity.epoch : await record(continuity, options, server, known)
-  const start = epoch.start ?? (await makeSlot(epoch, options, server))
-  return { epoch: { ...epoch, start }, from: start, server, isNewEpoch: true }
+  const published = await bus.lastPublished(await bus.claim(epoch.number))
+  if (published.highestEpoch > epoch.number) throw overtaken(published.highestEpoch)
+  const final = continuityOf({ ...facts, published })
+  if (final.kind === 'new-epoch') throw new TidemarkError('BUS_LOST_RECORDS', final.reason)
+  return { epoch, from, server: turn.server, isNewEpoch: false }
 }
 
+/** Opens a new epoch: its number is recorded, then claimed; only when the claim shows it to be ours does it start. */
+async function begin(
+  continuity: Extract<Continuity, { kind: 'new-epoch' }>,
+  facts: StartFacts,
+  options: OpeningOptions,
+): Promise<OpenedSource> {
+  const { bus, turn, client, source } = options
+  const epoch = await record(continuity, facts, options)
+  options.onNewEpoch(continuity.cause)
+  const { highestEpoch } = await bus.lastPublished(await bus.claim(epoch.number))
+  if (highestEpoch >= epoch.number) {
+    await withdrawEpoch(client, source.name, epoch.number)
+    throw overtaken(highestEpoch)
+  }
+  const start = continuity.from ?? (await makeSlot(options))
+  await setStart(epoch, start, options)
+  return { epoch: { ...epoch, start }, from: start, server: turn.server, isNewEpoch: true }
+}
+
+function overtaken(epoch: number): TidemarkError {
+  return new TidemarkError('PUBLISHER_FENCED', `another publisher has claimed epoch ${epoch} meanwhile`)
+}
+
+/** No number that is recorded or that Kafka has seen is given twice, even if its opening was cut off. */
 async function record(
-  { cause, reason, from }: Extract<Continuity, { kind: 'new-epoch' }>,
-  { client, source, log, onNewEpoch }: OpeningOptions,
-  { systemIdentifier, timeline }: ServerFacts,
-  { shape, highestEpoch }: Known,
+  { cause, reason }: Extract<Continuity, { kind: 'new-epoch' }>,
+  { newest, published, systemIdentifier, timeline, shape }: StartFacts,
+  { client, source, log }: OpeningOptions,
 ): Promise<Epoch> {
-  const newest = await newestEpoch(client, source.name)
-  const number = Math.max(newest?.number ?? 0, highestEpoch) + 1
-  const epoch = { number, systemIdentifier, timeline, start: from, slot: source.slot, shape }
+  const number = Math.max(newest?.number ?? 0, published.highestEpoch) + 1
+  const epoch = { number, systemIdentifier, timeline, start: null, slot: source.slot, shape }
   log.warn({ epoch: number, cause, reason }, 'the stream cannot be shown to continue: a new epoch')
   const recorded = recordEpoch(client, source.name, epoch)
   await reportWhile(recorded, log, 'the epoch’s row waits to be committed, perhaps for a synchronous standby')
-  onNewEpoch(cause)
   return epoch
 }
 
-async function makeSlot(epoch: Epoch, { client, source, log }: OpeningOptions, server: ServerFacts): Promise<Lsn> {
-  const made = recreateSlot(client, source, server.version)
-  const start = await reportWhile(made, log, 'the slot waits for the transactions that were running')
-  const recorded = recordStart(client, source.name, epoch.number, start)
+async function makeSlot({ client, source, turn, log }: OpeningOptions): Promise<Lsn> {
+  const made = recreateSlot(client, source, turn.server.version)
+  return reportWhile(made, log, 'the slot waits for the transactions that were running')
+}
+
+async function setStart({ number }: Epoch, start: Lsn, { client, source, log }: OpeningOptions): Promise<void> {
+  const recorded = recordStart(client, source.name, number, start)
   await reportWhile(recorded, log, 'the epoch’s start waits to be committed, perhaps for a synchronous standby')
-  return start
 }
 
 const REPORT_MS = 5_000

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals'
 import { waitUntil } from '@tidemark/local'
-import { after, covers, epochOf, lsnOf, parseLsn } from '@tidemark/protocol'
+import { after, covers, epochOf, lsnOf, parseLsn, position } from '@tidemark/protocol'
 import { type Published, PublisherContext } from './testing/publisher-context.ts'
 
 const PRODUCTS = { products: { key: 'product:{id}', tables: { 'public.product': { id: 'id' } } } } as const
@@ -33,7 +33,7 @@ test('a row that changes becomes an event, and then a watermark covers it on eve
   )
 })
 
-test('the epoch’s record comes before everything else on every partition, and names the server and its history', async () => {
+test('after the claim the epoch’s record comes first on every partition, and names the server and its history', async () => {
   await using ctx = await openProducts()
   const source = ctx.source(PRODUCTS)
   ctx.start(source)
@@ -42,9 +42,10 @@ test('the epoch’s record comes before everything else on every partition, and 
   const system = await ctx.value<string>('select system_identifier::text from pg_control_system()')
   const start = await ctx.value<string>('select start_lsn::text from tidemark.epoch where source = $1', [source.name])
   for (const partition of [0, 1]) {
-    const first = ctx.records.find((r) => r.partition === partition)!
+    const [claim, first] = ctx.records.filter((r) => r.partition === partition)
+    expect(claim).toMatchObject({ kind: 'claim', position: position(1, 0n) })
     expect(first).toMatchObject({ kind: 'epoch', systemIdentifier: BigInt(system), timeline: 1 })
-    expect(first.kind === 'epoch' && lsnOf(first.position)).toBe(parseLsn(start))
+    expect(first?.kind === 'epoch' && lsnOf(first.position)).toBe(parseLsn(start))
   }
 })
 

@@ -9,8 +9,8 @@ import {
   readLayouts,
   type SlotHealth,
 } from '@tidemark/postgres'
-import { allKeyspaces, isTidemarkError, type Lsn, type Source, type TidemarkError } from '@tidemark/protocol'
-import { type Logger, outageLevel, retrying, withDeadline } from '@tidemark/service'
+import { allKeyspaces, isTidemarkError, type Source, type TidemarkError } from '@tidemark/protocol'
+import { type Logger, outageLevel, type RetryOptions, retrying, withDeadline } from '@tidemark/service'
 import { type Health, type PublisherReadings, publisherMetrics } from '@tidemark/telemetry'
 import type { Client } from 'pg'
 import { Acker } from './acker.ts'
@@ -24,6 +24,7 @@ import { Pipeline, type PipelineLimits } from './pipeline.ts'
 import { watchSlot } from './slot-watch.ts'
 import { ReplicationStream } from './stream.ts'
 import { TransactionAssembler } from './transaction-assembler.ts'
+import { type Turn, waitForTurn } from './turn.ts'
 import { WatermarkTime } from './watermark-time.ts'
 
 export interface PublisherOptions extends Partial<PublisherLimits>, KafkaConnection {
@@ -44,6 +45,8 @@ export interface PublisherLimits extends PipelineLimits {
   readonly maxBufferBytes: number
   readonly minRetryMs: number
   readonly maxRetryMs: number
+  /** After so long the source is opened anew, though nothing is wrong. */
+  readonly maxLifeMs: number
 }
 
 const DEFAULT_LIMITS: PublisherLimits = {
@@ -58,6 +61,9 @@ const DEFAULT_LIMITS: PublisherLimits = {
   maxBufferBytes: 16 * 1024 * 1024,
   minRetryMs: 100,
   maxRetryMs: 2_000,
+  // Kafka forgets a transactional id that was not initialised for long (seven days, unless told otherwise), and with it
+  // whom it has to shut out.
+  maxLifeMs: 24 * 60 * 60 * 1000,
 }
 
 /**
@@ -77,7 +83,7 @@ export async function runPublisher(options: PublisherOptions): Promise<never> {
   await using parts = new AsyncDisposableStack()
   parts.defer(() => watch)
   parts.defer(() => ended.abort())
-  return await retrying((healthy) => publisher.live(healthy), {
+  const retry: RetryOptions = {
     signal,
     minDelayMs: minRetryMs,
     maxDelayMs: maxRetryMs,
@@ -85,10 +91,15 @@ export async function runPublisher(options: PublisherOptions): Promise<never> {
       // A broken rule of our own is no outage: nothing says that the next life would keep it.
       if (error instanceof AssertionError) throw error
       publisher.restarted(error)
-      log[outageLevel(outageMs)]({ err: error, failures, delayMs, outageMs }, 'opening the stream again')
+      const level = isTidemarkError(error, 'SOURCE_ABANDONED') ? 'error' : outageLevel(outageMs)
+      log[level]({ err: error, failures, delayMs, outageMs }, 'opening the stream again')
     },
-  })
+  }
+  for (;;) await retrying((healthy) => publisher.live(healthy), retry)
 }
+
+/** Ends a life that has lasted long enough. */
+const RENEWAL = new Error('the source is opened anew, as every so often')
 
 /** What outlives one life of the pipeline: what was seen of relations and offsets, and what was confirmed. */
 class Publisher {
@@ -101,9 +112,9 @@ class Publisher {
   #inbox: Inbox | undefined
   #epoch: number | undefined
   #slot: SlotHealth | undefined
-  #confirmed: Lsn | undefined
   #backend: number | undefined
   #busLostRecords = false
+  #standsBy = false
   #notReady: string | undefined = 'not streaming yet'
   #beatAtMs: number | undefined
 
@@ -142,8 +153,8 @@ class Publisher {
     if (isTidemarkError(error, 'BUS_LOST_RECORDS')) this.#busLostRecords = true
   }
 
-  /** One life of the pipeline, from opening to whatever ends it. */
-  async live(healthy: () => void): Promise<never> {
+  /** One life of the pipeline, from opening to whatever ends it; returns when it was long enough. */
+  async live(healthy: () => void): Promise<void> {
     const { source, postgresUrl, log } = this.#options
     const life = new AbortController()
     const end = (reason: unknown) => life.abort(reason)
@@ -154,9 +165,10 @@ class Publisher {
     parts.defer(() => disconnect(client))
     // A query that waits on the server, perhaps for a standby, ends with its connection.
     signal.addEventListener('abort', () => void disconnect(client), { once: true })
+    const turn = await this.#waitForTurn(client, signal, healthy)
     const bus = await this.#openBus()
     parts.defer(() => bus.close())
-    const opened = await this.#openSource(client, bus, signal)
+    const opened = await this.#openSource(client, bus, turn, signal)
     const acker = new Acker(opened.from)
     const { stream, inbox } = await this.#openStream(opened, acker, end)
     parts.defer(() => stream.close())
@@ -170,14 +182,34 @@ class Publisher {
       onNewEpoch: () => {
         for (const { name } of allKeyspaces(source)) metrics.floor(name, 'epoch')
       },
-      onBeat: (position) => {
-        this.#confirmed = position
+      onBeat: () => {
         this.#beatAtMs = performance.now()
         this.#notReady = undefined
         healthy()
       },
     })
-    return await pipeline.run()
+    const renewal = setTimeout(() => end(RENEWAL), limits.maxLifeMs)
+    parts.defer(() => clearTimeout(renewal))
+    await pipeline.run().catch((error: unknown) => {
+      if (error !== RENEWAL) throw error
+      log.info({ maxLifeMs: limits.maxLifeMs }, RENEWAL.message)
+    })
+  }
+
+  /** As a warm standby, while another publisher has the source: that is no outage. */
+  async #waitForTurn(client: Client, signal: AbortSignal, healthy: () => void): Promise<Turn> {
+    const { source, log } = this.#options
+    const onStandby = ({ message }: TidemarkError) => {
+      healthy()
+      this.#notReady = 'stands by: another publisher has the source'
+      if (!this.#standsBy) log.info({ why: message }, 'standing by: another publisher has the source')
+      this.#standsBy = true
+    }
+    const maxIdleMs = IDLE_CALLS * this.limits.sendDeadlineMs
+    const turn = await waitForTurn({ client, source, signal, previousBackend: this.#backend, maxIdleMs, onStandby })
+    if (this.#standsBy) this.#notReady = 'taking over'
+    this.#standsBy = false
+    return turn
   }
 
   #openBus(): Promise<Bus> {
@@ -197,25 +229,20 @@ class Publisher {
     })
   }
 
-  async #openSource(client: Client, bus: Bus, signal: AbortSignal): Promise<OpenedSource> {
+  async #openSource(client: Client, bus: Bus, turn: Turn, signal: AbortSignal): Promise<OpenedSource> {
     const { source, log } = this.#options
     const opened = await openSource({
-      client,
-      source,
-      signal,
-      log,
-      confirmedByUs: this.#confirmed,
+      ...{ client, source, bus, turn, signal, log },
       busLostRecords: this.#busLostRecords,
-      lastPublished: this.#confirmed === undefined ? () => bus.lastPublished() : undefined,
-      previousBackend: this.#backend,
-      onNewEpoch: (cause) => this.metrics.epochOpened(cause),
+      onNewEpoch: (cause) => {
+        this.metrics.epochOpened(cause)
+        this.#offsets.forget()
+      },
     })
     const layouts = readLayouts(client, source)
     const oids = await withDeadline(layouts, this.limits.pulseDeadlineMs, 'no answer about the tables')
     this.#assembler.seed(new Map([...oids].map(([table, { oid }]) => [table, oid])))
-    if (opened.isNewEpoch) this.#offsets.forget()
     this.#busLostRecords = false
-    this.#confirmed = opened.from
     this.#epoch = opened.epoch.number
     return opened
   }
@@ -265,6 +292,7 @@ class Publisher {
   #read(): PublisherReadings {
     const nowMs = performance.now()
     return {
+      standby: this.#standsBy ? 1 : 0,
       bufferBytes: this.#inbox?.bytes,
       epoch: this.#epoch,
       slotRetainedBytes: this.#slot?.retainedBytes,
@@ -275,6 +303,9 @@ class Publisher {
     }
   }
 }
+
+/** So many calls to Kafka, each with its deadline, may lie between two questions to Postgres during an opening. */
+const IDLE_CALLS = 6
 
 /** So many beats may be missed before the publisher says that it is not ready. */
 const MAX_BEATS = 20
