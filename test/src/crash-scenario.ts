@@ -8,7 +8,7 @@ import { CrashHistory } from './crash-history.ts'
 import type { Crash } from './crash-points.ts'
 import { logFileIn, startLife } from './crash-process.ts'
 import type { Schedule } from './crash-schedule.ts'
-import { crashSource, SCHEMA } from './crash-source.ts'
+import { crashSource, LOAD, SCHEMA } from './crash-source.ts'
 import { CrashWriters } from './crash-writers.ts'
 import type { Random } from './seeded-random.ts'
 
@@ -27,10 +27,7 @@ const LOOK_MS = 100
 
 /** Plays a schedule on a database, a topic and a slot of its own, and holds what Kafka holds then against the rules. */
 export async function play(schedule: Schedule, random: Random): Promise<Outcome> {
-  await using scenario = await CrashScenario.open(
-    random,
-    schedule.some(({ point }) => point === 'between two sends'),
-  )
+  await using scenario = await CrashScenario.open(random)
   for (const crash of schedule) await scenario.crash(crash)
   return outcomeOf(await scenario.drain())
 }
@@ -69,7 +66,7 @@ class CrashScenario implements AsyncDisposable {
   }
 
   /** The writers write from the start, and while no publisher lives. */
-  static async open(random: Random, heavy: boolean): Promise<CrashScenario> {
+  static async open(random: Random): Promise<CrashScenario> {
     await using resources = new AsyncDisposableStack()
     const context = resources.use(await PublisherContext.open())
     const folder = resources.use(await RunFolder.create())
@@ -80,18 +77,25 @@ class CrashScenario implements AsyncDisposable {
     await admin.connect()
     const { topic } = sourceOf(context)
     resources.defer(() => admin.deleteTopics({ topics: [topic] }).catch(() => undefined))
-    const writers = resources.use(new CrashWriters(context.url, random, heavy))
+    const writers = resources.use(new CrashWriters(context.url, random))
     return new CrashScenario({ context, folder, history, writers, admin }, resources.move())
   }
 
   /** A life that ends at the crash point. */
   async crash(crash: Crash): Promise<void> {
     await using life = await this.#startLife(crash)
+    if (crash.point === 'between two sends') await this.#load(life)
     await this.#until(life, `the publisher is killed ${crash.point}, time ${crash.hit}`, () => !life.isRunning)
     const { signal } = await life.exited
     if (signal !== 'SIGKILL')
       throw new Error(`the publisher ended otherwise than ${crash.point}\n${await life.logTail()}`)
     await this.#until(life, 'the server has noticed', () => this.#slotIsFree())
+  }
+
+  /** Before it streams, an epoch might begin after the load, which then needs no sends. */
+  async #load(life: Child): Promise<void> {
+    await this.#until(life, 'it streams', async () => !(await this.#slotIsFree()))
+    await this.#context.sql.query(LOAD)
   }
 
   /** A last life, until everything that was committed is in Kafka and confirmed. */

@@ -3,8 +3,8 @@ import { defineSource } from '@tidemark/protocol'
 /** More keys of a keyspace than this in one transaction are one floor. */
 export const BULK_LIMIT = 40
 
-/** More records than one send takes, in one transaction. */
-export const LOAD_ENTRIES = 4_500
+/** One transaction of more records than one send takes. */
+export const LOAD = 'insert into entry select from generate_series(1, 4500)'
 
 export const SCHEMA = `
   create table item (id integer primary key, owner integer not null, n bigint not null);

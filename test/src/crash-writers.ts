@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from 'pg'
-import { BULK_LIMIT, LOAD_ENTRIES } from './crash-source.ts'
+import { BULK_LIMIT } from './crash-source.ts'
 import { between, pick, type Random } from './seeded-random.ts'
 
 const WRITERS = 3
@@ -9,9 +9,6 @@ const ITEMS = 400
 const OWNERS = 20
 /** Of each writer: they are to fill the log for as long as the lives take, not to keep the machine busy. */
 const MAX_PAUSE_MS = 20
-
-/** Of a transaction of the writer that also writes heavy ones. */
-const LOAD_CHANCE = 0.01
 
 const ENTRY = 'insert into entry default values'
 
@@ -59,11 +56,9 @@ export class CrashWriters implements AsyncDisposable {
   readonly #ending = new AbortController()
   readonly #ended: Promise<unknown>
 
-  /** @param heavy whether one of them also writes transactions that no single send to Kafka takes */
-  constructor(url: string, random: Random, heavy: boolean) {
+  constructor(url: string, random: Random) {
     this.#random = random
-    const sql = (at: number) => (heavy && at === 0 ? this.#load : pick(random, WHEEL))
-    this.#ended = Promise.all(Array.from({ length: WRITERS }, (_, at) => this.#write(url, () => sql(at))))
+    this.#ended = Promise.all(Array.from({ length: WRITERS }, () => this.#write(url)))
     this.#ended.catch(() => undefined)
   }
 
@@ -73,22 +68,18 @@ export class CrashWriters implements AsyncDisposable {
     await this.#ended
   }
 
-  async #write(url: string, next: () => (random: Random) => string): Promise<void> {
+  async #write(url: string): Promise<void> {
     const client = new Client({ connectionString: url })
     await client.connect()
     try {
       while (!this.#ending.signal.aborted) {
-        await transact(client, next()(this.#random))
+        await transact(client, pick(this.#random, WHEEL)(this.#random))
         await sleep(this.#random() * MAX_PAUSE_MS)
       }
     } finally {
       await client.end()
     }
   }
-
-  /** Now and then; a small one otherwise. */
-  readonly #load = (random: Random): string =>
-    random() < LOAD_CHANCE ? `insert into entry select from generate_series(1, ${LOAD_ENTRIES})` : ENTRY
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop().catch(() => undefined)
