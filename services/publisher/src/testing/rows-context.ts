@@ -68,13 +68,15 @@ export class RowsContext implements AsyncDisposable {
     await pub.until('the watermarks pass what was written', () => partitions.every(passed))
   }
 
-  /** Waits for a floor of the keyspace that `cause` brings about sooner or later. */
+  /** Waits for a floor of the keyspace, on every partition, that `cause` brings about sooner or later. */
   async untilFloor(keyspace: string, cause: () => Promise<unknown>): Promise<void> {
-    const before = this.pub.records.length
+    const { pub, source } = this
+    const before = pub.records.length
     await cause()
-    await this.pub.until(`a floor of ${keyspace}`, (records) =>
-      records.slice(before).some((r) => r.kind === 'floor' && r.keyspace === keyspace),
-    )
+    await pub.until(`a floor of ${keyspace}`, (records) => {
+      const floors = records.slice(before).filter((r) => r.kind === 'floor' && r.keyspace === keyspace)
+      return new Set(floors.map((r) => r.partition)).size === source.partitions
+    })
   }
 
   [Symbol.asyncDispose](): Promise<void> {
