@@ -46,6 +46,8 @@ export interface PostgresOptions extends ServerOptions {
   readonly durable?: boolean
   /** True gives it a system identifier of its own. Otherwise it has that of the template, as all others do. */
   readonly ownIdentity?: boolean
+  /** Name to content: what its data folder holds besides, such as a key, or in the place of what initdb made. */
+  readonly files?: Readonly<Record<string, string>>
 }
 
 export interface ReplicaOptions extends ServerOptions {
@@ -94,6 +96,7 @@ export class PostgresServer implements AsyncDisposable {
       onProgress('postgres: creating a database cluster')
       await server.#data.initialise(options)
     }
+    for (const [name, text] of Object.entries(options.files ?? {})) await server.#data.write(name, text)
     onProgress(`postgres: starting on port ${server.port}`)
     await server.start(options.signal)
     undo.move()

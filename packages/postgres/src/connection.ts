@@ -1,15 +1,16 @@
 import type { Socket } from 'node:net'
-import type { TidemarkError } from '@tidemark/protocol'
+import { TidemarkError } from '@tidemark/protocol'
 import { withDeadline } from '@tidemark/service'
 import { Client } from 'pg'
 import { codedError } from './sql-error.ts'
+import { asLibpqMeansIt } from './tls-parameters.ts'
 
 const CONNECT_TIMEOUT_MS = 5_000
 
 /** What every connection to a source has in common, replication included. */
 export function connectionConfig(url: string, applicationName: string) {
   return {
-    connectionString: url,
+    connectionString: asLibpqMeansIt(url),
     application_name: applicationName,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     // A peer that vanishes without a word is noticed by the kernel too, where our own watch is not looking.
@@ -24,7 +25,7 @@ export async function connect(
   applicationName: string,
   onLost: (error: TidemarkError) => void,
 ): Promise<Client> {
-  const client = new Client(connectionConfig(url, applicationName))
+  const client = clientOf(url, applicationName)
   client.on('error', (error) => onLost(codedError(error, 'the connection to Postgres was lost')))
   try {
     await client.connect()
@@ -32,6 +33,18 @@ export async function connect(
   } catch (error) {
     await disconnect(client)
     throw codedError(error, 'Postgres cannot be reached')
+  }
+}
+
+/** The driver reads the URL, and the files that it names, before it connects. */
+function clientOf(url: string, applicationName: string): Client {
+  try {
+    return new Client(connectionConfig(url, applicationName))
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new TidemarkError('SETTINGS_INVALID', `the connection URL of Postgres cannot be used: ${reason}`, {
+      cause: error,
+    })
   }
 }
 

@@ -24,6 +24,7 @@ export {
 export { checkTables } from './replica-identity.ts'
 export { readServerFacts, type ServerFacts } from './server-facts.ts'
 export { type PrimarySettings, postgresUrl, primarySettings, primaryUrl } from './settings.ts'
+export { type PrimarySettings, postgresUrl, primarySettings, primaryUrl } from './settings.ts'
 export { checkStreamedSlot, endBackend, readSlot, recreateSlot, type SlotState } from './slot.ts'
 export { readSlotHealth, type SlotHealth } from './slot-health.ts'
 export { codedError, sqlState } from './sql-error.ts'

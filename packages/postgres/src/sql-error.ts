@@ -1,4 +1,5 @@
 import { type ErrorCode, isTidemarkError, TidemarkError } from '@tidemark/protocol'
+import { tlsRefusal } from '@tidemark/service'
 
 /** SQLSTATE, or its class, → our code. Whatever is not here is taken for a passing failure of the server. */
 const CODE_OF_STATE: readonly (readonly [string, ErrorCode])[] = [
@@ -11,9 +12,20 @@ const CODE_OF_STATE: readonly (readonly [string, ErrorCode])[] = [
 /** An error of the driver or the server, as one with a code. */
 export function codedError(error: unknown, what: string): TidemarkError {
   if (isTidemarkError(error)) return error
+  const mend = mendOf(error)
+  if (mend) return new TidemarkError('SERVER_REFUSED', `${what}: ${messageOf(error)}`, { mend, cause: error })
   const state = sqlState(error) ?? ''
   const code = CODE_OF_STATE.find(([prefix]) => state.startsWith(prefix))?.[1] ?? 'SERVER_UNREACHABLE'
   return new TidemarkError(code, `${what}: ${messageOf(error)}`, { cause: error })
+}
+
+/** What to mend so that a connection with TLS comes about; undefined when it is not TLS that failed. */
+function mendOf(error: unknown): string | undefined {
+  // The driver has no code for this one.
+  if ((error as Error | undefined)?.message === 'The server does not support SSL connections') {
+    return 'Set ssl = on at the server, or sslmode=disable in the URL'
+  }
+  return tlsRefusal(error)
 }
 
 /** The SQLSTATE of a server's error, undefined for one of the socket or the driver. */

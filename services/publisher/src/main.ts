@@ -1,4 +1,5 @@
 import { kafkaConnection } from '@tidemark/kafka'
+import { primaryUrl } from '@tidemark/postgres'
 import { loadSource, runService } from '@tidemark/service'
 import { Health, startTelemetry } from '@tidemark/telemetry'
 import { runPublisher } from './publisher.ts'
@@ -10,6 +11,7 @@ await runService({
   settings,
   run: async (given, { signal, log }) => {
     const kafka = kafkaConnection(given)
+    const postgresUrl = primaryUrl(given)
     const source = await loadSource(given.TIDEMARK_CONFIG)
     const health = new Health()
     const telemetry = await startTelemetry({
@@ -22,7 +24,7 @@ await runService({
     try {
       await runPublisher({
         source,
-        postgresUrl: given.TIDEMARK_PRIMARY_URL,
+        postgresUrl,
         ...kafka,
         replicationFactor: given.TIDEMARK_KAFKA_REPLICATION_FACTOR,
         beatMs: given.TIDEMARK_BEAT_MS,

@@ -1,4 +1,5 @@
 import { kafkaSettings } from '@tidemark/kafka'
+import { primarySettings } from '@tidemark/postgres'
 import { serviceSettings } from '@tidemark/service'
 import { z } from 'zod'
 
@@ -8,11 +9,7 @@ export const settings = serviceSettings({
     .string()
     .default('tidemark.config.ts')
     .describe('The file that exports the source, relative to the working directory.'),
-  TIDEMARK_PRIMARY_URL: z
-    .string()
-    .regex(/^postgres(ql)?:\/\//, 'must be a postgres:// URL')
-    .meta({ secret: true })
-    .describe('The primary, with a role that may replicate.'),
+  ...primarySettings,
   ...kafkaSettings,
   TIDEMARK_KAFKA_REPLICATION_FACTOR: count(1, 32, 1, 'Copies of each partition, when the topic is made.'),
   TIDEMARK_BEAT_MS: count(10, 60_000, 200, 'How often the watermark moves while nothing happens.'),
