@@ -30,8 +30,8 @@ test.each<[string, Partial<SlotHealth>, Alarm['level'] | undefined]>([
   expect(alarmOf({ ...WELL, ...health })?.level).toBe(level)
 })
 
-const WARN: Alarm = { level: 'warn', what: 'half' }
-const ERROR: Alarm = { level: 'error', what: 'nearly' }
+const WARN: Alarm = { level: 'warn', severity: 1, what: 'half' }
+const ERROR: Alarm = { level: 'error', severity: 2, what: 'nearly' }
 
 function alarmed() {
   const lines: string[] = []

@@ -3,6 +3,8 @@ import type { Logger } from '@tidemark/service'
 
 export interface Alarm {
   readonly level: 'warn' | 'error'
+  /** The more, the nearer the slot's end. */
+  readonly severity: number
   readonly what: string
 }
 
@@ -12,17 +14,18 @@ const ERROR_SHARE = 0.8
 
 /** What an operator must hear of the slot before the server gives it up. Pure. */
 export function alarmOf(health: SlotHealth): Alarm | undefined {
-  if (health.status === 'lost') return error('the server has given the slot up: changes may be missed')
-  if (health.status === 'unreserved') return error('the server gives the slot up at its next checkpoint')
-  if (health.status === 'being-created') return warn('the slot is being made, and waits for who was writing')
+  if (health.status === 'lost') return error(4, 'the server has given the slot up: changes may be missed')
+  if (health.status === 'unreserved') return error(3, 'the server gives the slot up at its next checkpoint')
+  if (health.status === 'being-created') return warn(1, 'the slot is being made, and waits for who was writing')
   const { limitBytes, safeBytes, inactiveLimitSeconds, inactiveSeconds } = health
   const log = shareOf(limitBytes, (limitBytes ?? 0) - (safeBytes ?? limitBytes ?? 0))
   const idle = shareOf(inactiveLimitSeconds, inactiveSeconds ?? 0)
-  if (log >= ERROR_SHARE) return error('the server soon gives the slot up: the log that it may keep is nearly used up')
-  if (idle >= ERROR_SHARE) return error('the server soon gives the slot up: nobody streams from it')
-  if (log >= WARN_SHARE) return warn('much of the log that the server may keep for the slot is used up')
-  if (idle >= WARN_SHARE) return warn('nobody streams from the slot, which the server will give up')
-  if (health.status === 'extended') return warn('the server keeps more log for the slot than max_wal_size')
+  if (log >= ERROR_SHARE)
+    return error(2, 'the server soon gives the slot up: the log that it may keep is nearly used up')
+  if (idle >= ERROR_SHARE) return error(2, 'the server soon gives the slot up: nobody streams from it')
+  if (log >= WARN_SHARE) return warn(1, 'much of the log that the server may keep for the slot is used up')
+  if (idle >= WARN_SHARE) return warn(1, 'nobody streams from the slot, which the server will give up')
+  if (health.status === 'extended') return warn(1, 'the server keeps more log for the slot than max_wal_size')
   return undefined
 }
 
@@ -31,15 +34,14 @@ function shareOf(limit: number | null, amount: number): number {
   return limit === null || limit <= 0 ? 0 : amount / limit
 }
 
-function warn(what: string): Alarm {
-  return { level: 'warn', what }
+function warn(severity: number, what: string): Alarm {
+  return { level: 'warn', severity, what }
 }
 
-function error(what: string): Alarm {
-  return { level: 'error', what }
+function error(severity: number, what: string): Alarm {
+  return { level: 'error', severity, what }
 }
 
-const SEVERITY = { warn: 1, error: 2 } as const
 const FIRST_REPEAT_MS = 60_000
 const LAST_REPEAT_MS = 3_600_000
 /** An alarm that comes and goes within this time is one alarm. */
@@ -64,7 +66,7 @@ export class SlotAlarm {
       return false
     }
     this.#seenAtMs = nowMs
-    const severity = SEVERITY[alarm.level]
+    const { severity } = alarm
     const worse = severity > this.#severity
     if (!worse && nowMs < this.#sayAtMs) return false
     this.#repeatMs = worse ? FIRST_REPEAT_MS : Math.min(LAST_REPEAT_MS, this.#repeatMs * 2)
