@@ -277,10 +277,11 @@ class Publisher {
   /** What the stream rests on, and what happens to tables that it does not tell. */
   async #check(client: Client): Promise<void> {
     const { source, log } = this.#options
-    await checkPublication(client, source)
     const tables = await announceChangedTables(client, source)
-    if (tables.length === 0) return
-    log.warn({ tables }, 'tables were truncated, rewritten or replaced, or their partitions were: they are refilled')
+    if (tables.length > 0) {
+      log.warn({ tables }, 'tables were truncated, rewritten or replaced, or their partitions were: they are refilled')
+    }
+    await checkPublication(client, source)
   }
 
   #beatIsOld(): string | undefined {
