@@ -1,4 +1,5 @@
 import { type KafkaConnection, kafkaConnection, kafkaSettings } from '@tidemark/kafka'
+import { postgresUrl, primarySettings, primaryUrl } from '@tidemark/postgres'
 import { type Environment, readSettings, serverUrl } from '@tidemark/service'
 import { z } from 'zod'
 
@@ -15,9 +16,10 @@ export const configSettings = z.object(CONFIG)
 /** The variables of publisher, workers and apps, so that the command runs where they do. */
 export const cliSettings = z.object({
   ...CONFIG,
-  TIDEMARK_PRIMARY_URL: serverUrl('postgres', 'postgresql')
-    .meta({ secret: true })
-    .describe('The primary, with the publisher’s role: doctor checks what that role may do.'),
+  ...primarySettings,
+  TIDEMARK_PRIMARY_URL: primarySettings.TIDEMARK_PRIMARY_URL.describe(
+    'The primary, with the publisher’s role: doctor checks what that role may do.',
+  ),
   ...kafkaSettings,
   TIDEMARK_KAFKA_REPLICATION_FACTOR: z.coerce
     .number()
@@ -34,7 +36,7 @@ export const cliSettings = z.object({
   TIDEMARK_REPLICA_URLS: z
     .string()
     .transform((text) => text.split(','))
-    .pipe(z.array(serverUrl('postgres', 'postgresql')))
+    .pipe(z.array(postgresUrl()))
     .optional()
     .meta({ secret: true })
     .describe('Replicas that apps refill from; several with commas.'),
@@ -48,7 +50,7 @@ function redisUrl() {
 }
 
 function replicaUrl() {
-  return serverUrl('postgres', 'postgresql').optional().meta({ secret: true })
+  return postgresUrl().optional().meta({ secret: true })
 }
 
 export interface NamedUrl {
@@ -81,7 +83,7 @@ export function readServers(env: Environment): Servers & { readonly config: stri
   const urlsOf = (named: readonly Variable[]) => named.map(({ name, variable }) => ({ name, url: env[variable]! }))
   return {
     config: given.TIDEMARK_CONFIG,
-    primaryUrl: given.TIDEMARK_PRIMARY_URL,
+    primaryUrl: primaryUrl(given),
     kafka: kafkaConnection(given),
     replicationFactor: given.TIDEMARK_KAFKA_REPLICATION_FACTOR,
     regions: [
