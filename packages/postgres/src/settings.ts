@@ -1,12 +1,10 @@
-import { SettingsMistakes } from '@tidemark/service'
+import { SettingsMistakes, serverUrl } from '@tidemark/service'
 import { z } from 'zod'
 import { tlsMistakes } from './tls-parameters.ts'
 
 /** A connection URL of Postgres whose parameters for TLS are kept, not left out. */
 export function postgresUrl() {
-  return z
-    .string()
-    .regex(/^postgres(ql)?:\/\//, 'must be a URL that starts with postgres:// or postgresql://')
+  return serverUrl('postgres', 'postgresql')
     .superRefine((url, context) => {
       for (const message of tlsMistakes(url)) context.addIssue({ code: 'custom', message })
     })
