@@ -125,7 +125,10 @@ class Publisher {
     this.heldBack = new HeldBack(log)
     this.metrics = publisherMetrics({ keyspaces: allKeyspaces(source).map((k) => k.name), read: () => this.#read() })
     this.#assembler = new TransactionAssembler(source, {
-      onUnknown: () => this.metrics.unknownMessage(),
+      onUnknown: (tag) => {
+        this.metrics.unknownMessage()
+        log.debug({ tag: String.fromCharCode(tag) }, 'a replication message of an unknown kind was skipped')
+      },
       onFloor: (keyspace, cause) => this.metrics.floor(keyspace.name, cause),
       onShapeChanged: ({ table, keyspaces }) => {
         const lacking = keyspaces.flatMap((k) => k.lacking)

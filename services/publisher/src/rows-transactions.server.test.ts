@@ -87,7 +87,7 @@ test('what foreign keys, triggers and rules change is an event, too', async () =
   expect(await ctx.outcome('delete from item where id = 1')).toEqual(gone)
 })
 
-test('a large transaction that was rolled back while it was decoded leaves nothing but a message that is skipped', async () => {
+test('a large transaction, or a part of one, that is rolled back after it was spilled leaves nothing; the stream goes on', async () => {
   await using server = await PostgresServer.start({ durable: false, settings: { logical_decoding_work_mem: '64kB' } })
   await using ctx = await RowsContext.open({ tables: TABLE, keyspaces: ITEMS, serverUrl: server.url() })
   const bulk = 'insert into item select n, 0 from generate_series(1, 20000) n'
