@@ -25,14 +25,14 @@ export async function inspectPublication(
   client: Client,
   source: Source,
 ): Promise<'missing' | readonly PublicationMistake[]> {
-  const { rows } = await client.query<{ publishes_all: boolean }>(
-    `select pubinsert and pubupdate and pubdelete and pubtruncate as publishes_all
+  const { rows } = await client.query<{ publishes_all: boolean; via_root: boolean }>(
+    `select pubinsert and pubupdate and pubdelete and pubtruncate as publishes_all, pubviaroot as via_root
        from pg_publication where pubname = $1`,
     [source.publication],
   )
   if (!rows[0]) return 'missing'
   const mistakes = rows[0].publishes_all ? [] : [publishesTooLittle(source)]
-  return [...mistakes, ...(await missingTables(client, source))]
+  return [...mistakes, ...(await missingTables(client, source, rows[0].via_root))]
 }
 
 /**
@@ -82,42 +82,49 @@ function publishesTooLittle(source: Source): PublicationMistake {
 }
 
 /** The view names tables as changes will name them: a partitioned one by its root, or by its leaves. */
-async function missingTables(client: Client, source: Source): Promise<PublicationMistake[]> {
+async function missingTables(client: Client, source: Source, viaRoot: boolean): Promise<PublicationMistake[]> {
   // Whole rows as JSON: row filters and column lists exist from Postgres 15 on.
   const { rows } = await client.query<{ row: PublishedTable }>(
     'select to_jsonb(t) as row from pg_publication_tables t where pubname = $1',
     [source.publication],
   )
   const published = new Map(rows.map(({ row }) => [`${row.schemaname}.${row.tablename}`, row]))
-  return tablesOf(source).flatMap((table) => mistakesOf(source, table, published.get(table)))
+  const byLeaves = viaRoot ? [] : await partitioned(client)
+  return tablesOf(source).flatMap((table) => {
+    const row = published.get(table)
+    if (row) return hiding(source, table, row)
+    return [byLeaves.includes(table) ? namesLeaves(source, table) : lacks(source, table)]
+  })
 }
 
-function mistakesOf(source: Source, table: string, row: PublishedTable | undefined): PublicationMistake[] {
+async function partitioned(client: Client): Promise<string[]> {
+  const { rows } = await client.query<{ table: string }>(
+    `select concat(n.nspname, '.', c.relname) as table
+       from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.relkind = 'p'`,
+  )
+  return rows.map(({ table }) => table)
+}
+
+function lacks({ publication }: Source, table: string): PublicationMistake {
+  const mend = `Run: ALTER PUBLICATION ${quoteIdentifier(publication)} ADD TABLE ${quoteTable(table)}`
+  return { what: `table ${table} is not in it`, mend }
+}
+
+function namesLeaves({ publication }: Source, table: string): PublicationMistake {
+  const mend = `Run: ALTER PUBLICATION ${quoteIdentifier(publication)} SET (publish_via_partition_root = true)`
+  return { what: `it knows ${table} by its partitions, if at all`, mend }
+}
+
+function hiding(source: Source, table: string, row: PublishedTable): PublicationMistake[] {
   const name = quoteIdentifier(source.publication)
-  if (!row) {
-    return [
-      {
-        what: `table ${table} is not in it`,
-        mend: `Run: ALTER PUBLICATION ${name} ADD TABLE ${quoteTable(table)}${VIA_ROOT}`,
-      },
-    ]
-  }
   if (row.rowfilter) {
-    return [
-      {
-        what: `it has a row filter for ${table}`,
-        mend: `Take the row filter of ${table} out of ${name}: what it hides changes unseen`,
-      },
-    ]
+    const mend = `Take the row filter of ${table} out of ${name}: what it hides changes unseen`
+    return [{ what: `it has a row filter for ${table}`, mend }]
   }
   const hidden = neededColumns(source, table).filter((column) => row.attnames?.includes(column) === false)
   if (hidden.length === 0) return []
-  return [
-    {
-      what: `it hides columns of ${table} that keys are made of`,
-      mend: `Add ${hidden.join(', ')} to the column list of ${table} in ${name}`,
-    },
-  ]
+  const mend = `Add ${hidden.join(', ')} to the column list of ${table} in ${name}`
+  return [{ what: `it hides columns of ${table} that keys are made of`, mend }]
 }
 
 interface PublishedTable {
@@ -126,5 +133,3 @@ interface PublishedTable {
   readonly rowfilter?: string | null
   readonly attnames?: readonly string[] | null
 }
-
-const VIA_ROOT = ' (if it is partitioned and its partitions are in: SET (publish_via_partition_root = true))'

@@ -1,6 +1,7 @@
 import { quoteIdentifier } from '@tidemark/postgres'
 import type { Finding } from './finding.ts'
-import type { Override, SourceFacts } from './source-facts.ts'
+import type { Override } from './override-facts.ts'
+import type { SourceFacts } from './source-facts.ts'
 
 /**
  * `session_replication_role = replica` hides nothing from logical decoding: what is written is published. But it does not
@@ -21,11 +22,12 @@ export function bypassFindings({ overrides }: SourceFacts): Finding[] {
 }
 
 function subject({ role, database }: Override): string {
-  if (role === null) return `database ${database}`
+  if (role === null) return database === null ? 'every session' : `database ${database}`
   return database === null ? `role ${role}` : `role ${role} in database ${database}`
 }
 
 function target({ role, database }: Override): string {
+  if (role === null && database === null) return 'SYSTEM RESET session_replication_role, or ALTER ROLE ALL'
   if (role === null) return `DATABASE ${quoteIdentifier(database ?? '')}`
   const where = database === null ? '' : ` IN DATABASE ${quoteIdentifier(database)}`
   return `ROLE ${quoteIdentifier(role)}${where}`

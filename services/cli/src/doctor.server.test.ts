@@ -103,7 +103,36 @@ test('tables whose changes never reach the log, or reach it under another name, 
   expect(found).toMatch(/not-logged: partition part_2 of public\.part is unlogged/)
   expect(found).toMatch(/not-logged: public\.quick is unlogged/)
   expect(found).toMatch(/not-a-table: public\.seen is a view/)
-  expect(found).toMatch(/publication: .*table public\.part is not in it/)
+  expect(found).toMatch(/publication: .*knows public\.part by its partitions/)
+})
+
+test('a publication that lacks tables, or knows a table by its partitions, is mended by what is said', async () => {
+  await using ctx = await SourceContext.open({
+    keyspaces: {
+      product: { key: 'product:{id}', tables: { 'public.product': { id: 'id' } } },
+      part: { key: 'part:{id}', tables: { 'public.part': { id: 'id' } } },
+    },
+  })
+  await ctx.sql.query(`
+    create table part (id int primary key) partition by range (id);
+    create table part_1 partition of part for values from (0) to (10);
+    create publication ${ctx.source.publication} for table part with (publish = 'insert')`)
+  const mistakes = async () => (await ctx.findings()).filter(({ check }) => check === 'publication')
+  const found = await mistakes()
+  expect(found).toHaveLength(3)
+  for (const { mend } of found) await ctx.sql.query(mend.replace('Run: ', ''))
+  expect(await mistakes()).toEqual([])
+})
+
+test('a generated column, which is not published, is found when a key is made of it', async () => {
+  await using ctx = await SourceContext.open({
+    keyspaces: { made: { key: 'made:{n}', tables: { 'public.made': { n: 'n' } } } },
+  })
+  await ctx.sql.query(`
+    create table made (id int primary key, n int generated always as (id * 2) stored);
+    alter table made replica identity full;
+    create publication ${ctx.source.publication} for table made`)
+  expect(checksOf(await ctx.findings())).toContain('publication')
 })
 
 test('session_replication_role: what is written is decoded, and foreign keys do not cascade', async () => {
@@ -159,12 +188,15 @@ test('a role is told each grant that it lacks', async () => {
 test('Redis and replicas: what is away, misplaced or set otherwise is found', async () => {
   await using ctx = await SourceContext.started()
   await using redis = await RedisServer.start({ settings: { maxmemory: '8mb', 'maxmemory-policy': 'noeviction' } })
+  await using frozen = await RedisServer.start()
+  frozen.pause()
   const [replica] = Object.values(localServers().replicaUrls)
   const url = new URL(replica!)
   url.pathname = new URL(ctx.servers.primaryUrl).pathname
   const servers: Partial<Servers> = {
     regions: [
       { name: 'full', url: redis.url },
+      { name: 'frozen', url: frozen.url },
       { name: 'gone', url: 'redis://:hidden@127.0.0.1:1' },
     ],
     replicas: [
@@ -177,10 +209,12 @@ test('Redis and replicas: what is away, misplaced or set otherwise is found', as
   const at = (where: string) => found.filter((f) => f.where === where).map(({ check }) => check)
   expect(at('redis full')).toEqual(['redis-eviction', 'view-missing'])
   expect(at('redis gone')).toEqual(['unreachable'])
+  expect(at('redis frozen')).toEqual(['unreachable'])
   expect(at('replica own').filter((check) => check !== 'failover-slot')).toEqual([])
   expect(at('replica itself')).toEqual(['replica-promoted'])
   expect(at('replica gone')).toEqual(['unreachable'])
   expect(JSON.stringify(found)).not.toContain('hidden')
+  frozen.resume()
 })
 
 test('what a server’s settings make dangerous is found, and a slot that it has given up', async () => {

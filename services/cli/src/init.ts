@@ -1,7 +1,7 @@
 import { AssertionError } from 'node:assert'
-import { ensureTopic, readTopic } from '@tidemark/kafka'
-import { ensureEpochTable, ensurePublication, leastPrivilege, readServerFacts } from '@tidemark/postgres'
-import type { Source } from '@tidemark/protocol'
+import { ensureTopic, kafkaError, readTopic } from '@tidemark/kafka'
+import { codedError, ensureEpochTable, ensurePublication, leastPrivilege, readServerFacts } from '@tidemark/postgres'
+import { type Source, TidemarkError } from '@tidemark/protocol'
 import { loadSource, readSettings } from '@tidemark/service'
 import type { Command, Flags, Terminal } from './command.ts'
 import { LOOK_MS, withKafka, withPostgres } from './connections.ts'
@@ -61,7 +61,7 @@ async function initialise(flags: Flags, { env, print }: Terminal): Promise<ExitC
     return EXIT_CODE.pending
   }
   for (const { part } of todo) {
-    await carryOut(part, source, servers)
+    await orRefused(part, carryOut(part, source, servers))
     print(`done      ${part}`)
   }
   return EXIT_CODE.fine
@@ -92,5 +92,17 @@ async function carryOut(part: Step['part'], source: Source, servers: Servers): P
       return
     case 'slot and epoch':
       throw new AssertionError({ message: 'only the publisher opens an epoch' })
+  }
+}
+
+/** What a role may not do itself, somebody else can do for it. */
+async function orRefused(part: Step['part'], done: Promise<void>): Promise<void> {
+  try {
+    await done
+  } catch (error) {
+    const coded = codedError(kafkaError(error), `the ${part} cannot be made`)
+    if (coded.code !== 'SERVER_REFUSED' || part === 'topic') throw coded
+    const mend = 'A DBA can: tidemark init --print-sql says what to run'
+    throw new TidemarkError('SERVER_REFUSED', `the ${part} cannot be made by this role`, { mend, cause: coded })
   }
 }

@@ -48,6 +48,7 @@ test('Redis: policies that lose nothing but cells are not flagged', () => {
 test.each<[string, Partial<ReplicaFacts>, string[]]>([
   ['another cluster', { systemIdentifier: 1n }, ['error replica-cluster']],
   ['a primary', { inRecovery: false }, ['error replica-promoted']],
+  ['no connection to the primary', { isReceiving: false }, ['warning replica-cut-off']],
   ['paused replay', { isPaused: true }, ['warning replica-paused']],
   ['a long delay', { delayMs: 45_000 }, ['warning replica-lag']],
   ['an epoch that has not arrived', { epoch: undefined }, ['warning replica-epoch']],
@@ -58,7 +59,7 @@ test.each<[string, Partial<ReplicaFacts>, string[]]>([
   ],
   ['no copy of the slot', settings({ sync_replication_slots: 'off' }), ['info failover-slot']],
   ['a copy without the slot of the standby', settings({ primary_slot_name: '' }), ['warning failover-slot']],
-  ['a copy without a database to connect to', settings({ primary_conninfo: 'host=x' }), ['warning failover-slot']],
+  ['a copy without a database to connect to', { namesDatabase: false }, ['warning failover-slot']],
 ])('replica: %s is found', (_, change, expected) => {
   expect(ofReplica(change)).toEqual(expected)
 })
@@ -71,8 +72,7 @@ test('a copy of the slot that may run ahead of the standby is found', () => {
 test('before 17, and where the role may not see settings, nothing is said of failover slots', () => {
   const former = { ...SOURCE, slots: [{ ...SLOT, failover: null }] }
   expect(ofReplica(settings({ sync_replication_slots: 'off' }), former)).toEqual([])
-  const { primary_conninfo: _, ...visible } = REPLICA.settings
-  expect(ofReplica({ settings: visible })).toEqual([])
+  expect(ofReplica({ namesDatabase: null })).toEqual([])
 })
 
 test('a replica is judged by itself where the primary does not answer', () => {

@@ -45,6 +45,11 @@ function replayFindings(tell: Tell, facts: ReplicaFacts, source: SourceFacts | u
     const breaks = 'it falls behind: refills go to others, and then to the primary'
     found.push(tell('warning', 'replica-paused', 'replay is paused', breaks, 'SELECT pg_wal_replay_resume()'))
   }
+  if (!facts.isReceiving) {
+    const breaks = 'it falls behind, or follows an archive: refills of what changed lately go elsewhere'
+    const mend = 'See its log: whether it reaches the primary, and whether its slot there is still reserved'
+    found.push(tell('warning', 'replica-cut-off', 'it receives nothing from the primary', breaks, mend))
+  }
   if (facts.delayMs !== null && facts.delayMs > LONG_DELAY_MS) {
     const breaks = 'refills of what changed meanwhile go to others, and then to the primary'
     const mend = 'See what replay waits for: long queries on the replica, its disk, or recovery_min_apply_delay'
@@ -71,7 +76,7 @@ function feedbackFindings(tell: Tell, { settings }: ReplicaFacts): Finding[] {
 function failoverFindings(
   tell: Tell,
   slotName: string,
-  { settings }: ReplicaFacts,
+  { settings, namesDatabase }: ReplicaFacts,
   source: SourceFacts | undefined,
 ): Finding[] {
   const slot = source?.slots.find(({ name }) => name === slotName)
@@ -86,8 +91,7 @@ function failoverFindings(
   const lacks = [
     ...(settings.hot_standby_feedback === 'off' ? ['hot_standby_feedback = on'] : []),
     ...(settings.primary_slot_name === '' ? ['primary_slot_name'] : []),
-    // Only those who may read all settings see it.
-    ...(/\bdbname\s*=/.test(settings.primary_conninfo ?? 'dbname=') ? [] : ['a dbname in primary_conninfo']),
+    ...(namesDatabase === false ? ['a dbname in primary_conninfo'] : []),
     ...(source?.server.settings.synchronized_standby_slots === '' ? ['synchronized_standby_slots on the primary'] : []),
   ]
   if (lacks.length === 0) return []

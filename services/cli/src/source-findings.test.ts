@@ -1,7 +1,10 @@
 import { expect, test } from '@jest/globals'
 import { sourceFindings } from './doctor.ts'
+import type { PrimaryFacts } from './primary-facts.ts'
+import type { RelationFacts } from './relation-facts.ts'
+import type { SlotFacts } from './slot-facts.ts'
 import { PATIENCE } from './slot-findings.ts'
-import type { PrimaryFacts, RelationFacts, SlotFacts, SourceFacts } from './source-facts.ts'
+import type { SourceFacts } from './source-facts.ts'
 import { PRIMARY, SHOP, SLOT, SOURCE, STANDBY_SLOT } from './testing/facts.ts'
 
 /** Severity and name of every finding, and what else is said, to look into. */
@@ -96,6 +99,12 @@ test.each<[string, Partial<SourceFacts>, string[], RegExp]>([
     { overrides: [{ role: null, database: 'shop', value: 'replica' }] },
     ['warning session-replication-role'],
     /ALTER DATABASE .*shop/,
+  ],
+  [
+    'session_replication_role of all',
+    { overrides: [{ role: null, database: null, value: 'replica' }] },
+    ['warning session-replication-role'],
+    /every session/,
   ],
   ['no slot', { slots: [STANDBY_SLOT] }, ['error slot-missing'], /it makes the slot/],
   [

@@ -3,9 +3,11 @@ import type { Topic, TopicFacts } from '@tidemark/kafka'
 import { topicSettings } from '@tidemark/kafka'
 import { defineSource, ORIGIN, parseLsn, position, type Version, version } from '@tidemark/protocol'
 import type { Parts } from '../parts.ts'
+import type { PrimaryFacts } from '../primary-facts.ts'
 import type { RedisFacts } from '../redis-facts.ts'
 import type { ReplicaFacts } from '../replica-facts.ts'
-import type { PrimaryFacts, SlotFacts, SourceFacts } from '../source-facts.ts'
+import type { SlotFacts } from '../slot-facts.ts'
+import type { SourceFacts } from '../source-facts.ts'
 
 /** A source that nothing is wrong with, for tests that make one thing wrong. */
 export const SHOP = defineSource({
@@ -126,11 +128,12 @@ export const REPLICA: ReplicaFacts = {
   replayed: '0/2000',
   delayMs: null,
   isPaused: false,
+  isReceiving: true,
+  namesDatabase: true,
   settings: {
     hot_standby_feedback: 'on',
     sync_replication_slots: 'on',
     primary_slot_name: 'eu_west',
-    primary_conninfo: 'host=primary dbname=shop',
   },
   epoch: SOURCE.epoch,
 }
