@@ -98,7 +98,9 @@ export class BranchingHistory {
       const { reading } = step
       if (reading.freshness === 'fresh') {
         for (const version of seen) {
-          if (!isPast(reading.position, version)) broken.push(`${reading.n} is older than what was seen at ${version}`)
+          if (!isPast(reading.position, version)) {
+            broken.push(`${reading.n}, fresh from ${reading.from}, is not past ${version}, which was seen`)
+          }
         }
         for (const write of own) if (this.#forgets(reading, write)) broken.push(`${reading.n} forgets ${write.n}`)
       }
@@ -115,7 +117,8 @@ export class BranchingHistory {
     if (from !== 'primary') return !isPast(position, version)
     if (position !== null && epochOf(position) < epochOf(version)) return true
     if (id !== write.id || n >= write.n) return false
-    const histories = [...this.#epochs.keys()].filter((e) => e >= epochOf(version) && this.#holds(e, id, n))
+    const told = position === null ? [...this.#epochs.keys()] : [epochOf(position)]
+    const histories = told.filter((e) => e >= epochOf(version) && this.#holds(e, id, n))
     return histories.every((e) => this.#holds(e, id, write.n))
   }
 

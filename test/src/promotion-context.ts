@@ -15,6 +15,8 @@ import { RunningService } from './running-service.ts'
 import { ServiceProcess } from './service-process.ts'
 
 export const IDS = Array.from({ length: 12 }, (_, i) => i + 1)
+/** Of each app in its turn, the row that its sessions write. */
+export const SESSION_IDS = [101, 102, 103, 104]
 const SEGMENT_BYTES = 16 * 1024 * 1024
 const DEADLINE_MS = 60_000
 /** A read that cannot be fresh for a while says so soon. */
@@ -58,7 +60,10 @@ export class PromotionContext implements AsyncDisposable {
       const first = resources.use(await PrimaryServer.first(server))
       const redisUrl = options.redisUrl ?? localServers().redisUrls['eu-west']!
       const context = new PromotionContext(first, redisUrl, resources)
-      await first.pool.query('insert into hot select unnest($1::int[]), $2', [IDS, context.nextValue(first)])
+      await first.pool.query('insert into hot select unnest($1::int[]), $2', [
+        [...IDS, ...SESSION_IDS],
+        context.nextValue(first),
+      ])
       return context
     } catch (error) {
       await resources.disposeAsync()
@@ -87,10 +92,10 @@ export class PromotionContext implements AsyncDisposable {
     return this.#resources.use(await ServiceProcess.start('publisher', { name: this.source.name, servers }, env))
   }
 
-  /** A value that nobody wrote before; its last digit says on which timeline it is written. */
-  nextValue({ timeline }: PrimaryServer): number {
+  /** A value that nobody wrote before; its last digit is the timeline that it is written on, or 0 for a session's. */
+  nextValue(primary?: PrimaryServer): number {
     this.#serial += 1
-    return this.#serial * 10 + timeline
+    return this.#serial * 10 + (primary?.timeline ?? 0)
   }
 
   startPublisher({ server }: PrimaryServer): RunningService {
@@ -169,9 +174,9 @@ export class PromotionContext implements AsyncDisposable {
     await waitUntil('every watermark has reached the end of the log', condition, { timeoutMs: DEADLINE_MS })
   }
 
-  /** Whether every partition of the region waits for its first watermark. */
-  async isAllGap(): Promise<boolean> {
-    return (await this.views()).every((v) => v?.gap !== undefined)
+  /** Whether no partition of the region has a view that is trusted. */
+  async trustsNothing(): Promise<boolean> {
+    return (await this.views()).every((v) => v === null || v.gap !== undefined)
   }
 
   #run(service: (signal: AbortSignal, log: Logger) => Promise<unknown>): RunningService {

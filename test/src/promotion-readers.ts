@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { waitUntil } from '@tidemark/local'
-import type { Session } from '@tidemark/refill'
+import type { Connection, Session } from '@tidemark/refill'
 import type { NotedReading, SessionStep } from './branching-history.ts'
 import type { PrimaryServer } from './primary-server.ts'
-import type { PromotionContext } from './promotion-context.ts'
+import { type PromotionContext, SESSION_IDS } from './promotion-context.ts'
 
 export type App = Awaited<ReturnType<PromotionContext['openApp']>>
 
@@ -29,14 +29,19 @@ export class PromotionReaders implements AsyncDisposable {
   readonly #ids: readonly number[]
   readonly #apps: App[]
   readonly #waiting: Visit[] = []
-  readonly #ended: Promise<unknown>
+  readonly #reads: number[]
+  #ended: Promise<unknown> | undefined
   #running = true
 
   constructor(context: PromotionContext, ids: readonly number[], apps: readonly App[]) {
     this.#context = context
     this.#ids = ids
     this.#apps = [...apps]
-    this.#ended = Promise.all(apps.map((_, at) => this.#readOn(at)))
+    this.#reads = apps.map(() => 0)
+  }
+
+  start(): void {
+    this.#ended = Promise.all(this.#apps.map((_, at) => this.#readOn(at)))
   }
 
   /** What comes of a restart: the app knows nothing any more, and the users have their tokens. */
@@ -52,6 +57,13 @@ export class PromotionReaders implements AsyncDisposable {
   async goOn(count: number): Promise<void> {
     const wanted = this.readings.length + count
     await waitUntil('reading goes on', () => this.readings.length >= wanted, IN_TIME)
+  }
+
+  /** Waits until every app has made a read that began after this call. */
+  async everyAppLooks(): Promise<void> {
+    // The one in hand may have begun before, the next one has not.
+    const wanted = this.#reads.map((reads) => reads + 2)
+    await waitUntil('every app reads', () => wanted.every((n, at) => this.#reads[at]! >= n), IN_TIME)
   }
 
   /** Waits until that many readings, from here on, were fresh and of values that this primary wrote. */
@@ -73,20 +85,39 @@ export class PromotionReaders implements AsyncDisposable {
 
   async #readOn(at: number): Promise<void> {
     for (let turn = 0; this.#running; turn++) {
-      if (turn % 2 === 0) for (let i = 0; i < READS_PER_TURN; i++) await this.#read(this.#apps[at]!, undefined)
-      else await this.#visit(this.#apps[at]!)
+      if (turn % 2 === 0) for (let i = 0; i < READS_PER_TURN; i++) await this.#read(at)
+      else await this.#visit(at)
     }
   }
 
-  async #visit(app: App): Promise<void> {
+  async #visit(at: number): Promise<void> {
     const visit = this.#waiting.shift() ?? this.#newVisit()
-    const session = app.tidemark.session(visit.token)
+    const session = this.#apps[at]!.tidemark.session(visit.token)
+    await this.#write(at, session, visit)
     for (let i = 0; i < READS_PER_TURN; i++) {
-      const reading = await this.#read(app, session)
+      const reading = await this.#read(at, session)
       if (reading) visit.steps.push({ kind: 'read', reading })
     }
     visit.token = session.token()
     this.#waiting.push(visit)
+  }
+
+  /** To a row that nobody else writes. When it fails nobody knows whether it happened; the session then says so itself. */
+  async #write(at: number, session: Session, { steps }: Visit): Promise<void> {
+    const id = SESSION_IDS[at]!
+    const n = this.#context.nextValue()
+    const write = (db: Connection) => db.query('update hot set n = $1 where id = $2', [n, id])
+    const written = await session.write(write).then(
+      () => true,
+      () => false,
+    )
+    if (written) steps.push({ kind: 'wrote', id: String(id), n })
+    const reading = await this.#read(at, session, id)
+    if (reading) steps.push({ kind: 'read', reading })
+  }
+
+  #anyId(): number {
+    return this.#ids[Math.floor(Math.random() * this.#ids.length)]!
   }
 
   #newVisit(): Visit {
@@ -95,12 +126,11 @@ export class PromotionReaders implements AsyncDisposable {
     return visit
   }
 
-  async #read(app: App, session: Session | undefined): Promise<NotedReading | undefined> {
+  async #read(at: number, session?: Session, id = this.#anyId()): Promise<NotedReading | undefined> {
     await sleep(PAUSE_MS)
-    const id = this.#ids[Math.floor(Math.random() * this.#ids.length)]!
     try {
       const epochBefore = await this.#context.announcedTo(id)
-      const { value, ...known } = await app.rows.read({ id }, session ? { session } : {})
+      const { value, ...known } = await this.#apps[at]!.rows.read({ id }, session ? { session } : {})
       const epochAfter = await this.#context.announcedTo(id)
       const reading = { id: String(id), n: value, ...known, epochBefore, epochAfter }
       this.readings.push(reading)
@@ -108,6 +138,8 @@ export class PromotionReaders implements AsyncDisposable {
     } catch {
       this.refused++ // honest, and counted
       return undefined
+    } finally {
+      this.#reads[at]! += 1
     }
   }
 }

@@ -3,7 +3,7 @@ import type { Lsn } from '@tidemark/protocol'
 import type { Replica } from '@tidemark/refill'
 import { MovablePool } from './movable-pool.ts'
 import { cutOff, type PrimaryServer } from './primary-server.ts'
-import { IDS, PromotionContext, type PromotionOptions } from './promotion-context.ts'
+import { IDS, PromotionContext, type PromotionOptions, SESSION_IDS } from './promotion-context.ts'
 import { PromotionReaders, RowWriters } from './promotion-readers.ts'
 import { type PromotionReport, reportOf } from './promotion-report.ts'
 
@@ -28,7 +28,6 @@ export class PromotionStage implements AsyncDisposable {
     this.readers = parts.readers
     this.#resources = resources
     this.#primaries = [this.context.first]
-    this.#write(this.context.first)
   }
 
   /** @param options.staying whether one more app stays with the first primary and a replica of it, whatever happens */
@@ -44,12 +43,19 @@ export class PromotionStage implements AsyncDisposable {
         const follower = replica(context, 'follower', await context.standbyOf(first.server, 'follower'))
         apps.push(await context.openApp(first.pool), await context.openApp(first.pool, [follower]))
       }
-      const readers = resources.use(new PromotionReaders(context, IDS, apps))
+      const readers = resources.use(new PromotionReaders(context, [...IDS, ...SESSION_IDS], apps))
       return new PromotionStage({ context, standby, pool, readers }, resources)
     } catch (error) {
       await resources.disposeAsync()
       throw error
     }
+  }
+
+  /** Once the region trusts its views, rows are read and written. */
+  async begin(): Promise<void> {
+    await this.context.caughtUp(this.primary)
+    this.#write(this.primary)
+    this.readers.start()
   }
 
   get primary(): PrimaryServer {
