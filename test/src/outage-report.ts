@@ -35,7 +35,7 @@ export interface OutageReport {
 const PROMPT_MS = 1_000
 
 export function reportOf(evidence: OutageEvidence): OutageReport {
-  const { history, records, samples, writers, beganMs, endedMs, idleUntilMs, partitions, epochs } = evidence
+  const { history, records, samples, writers, beganMs, endedMs, idleUntilMs, partitions, epochs, reasons } = evidence
   const commits = commitsOf(history)
   const events = firstEvents(records)
   const fifthMs = (endedMs - beganMs) / 5
@@ -46,7 +46,7 @@ export function reportOf(evidence: OutageEvidence): OutageReport {
     seconds: writers.seconds,
     committed: writers.committed,
     commits: commits.length,
-    breaches: breaches({ partitions, epochs, commits, records: recorded, confirmations: [] }),
+    breaches: breaches({ partitions, epochs, reasons, commits, records: recorded, confirmations: [] }),
     events: events.length,
     duplicates: records.filter(({ record }) => record.kind === 'event').length - events.length,
     idleBytes: peakOf(during(0, idleUntilMs), 'rssBytes'),

@@ -27,7 +27,9 @@ export interface OutageEvidence {
   readonly history: CommitHistory
   readonly records: readonly TopicRecord[]
   readonly epochs: readonly { readonly number: number; readonly start: Lsn }[]
+  /** How often the publisher opened the stream again, and why it opened a new epoch each time that it did. */
   readonly restarts: number
+  readonly reasons: readonly string[]
   readonly samples: readonly Sample[]
   readonly idleUntilMs: number
   readonly beganMs: number
@@ -73,7 +75,7 @@ export async function runOutage(stage: OutageStage, name: OutageName, options: O
   return {
     ...{ name, options, partitions: source.partitions, writers: written, idleUntilMs, beganMs, endedMs, end },
     samples: watch.samples,
-    restarts: (await readFile(publisher.logFile, 'utf8')).split('opening the stream again').length - 1,
+    ...(await told(publisher)),
     epochs: await epochsOf(context),
     history: await recorder.finish(1),
     records: await readTopic(servers.brokers, source.topic),
@@ -133,6 +135,15 @@ async function confirmed({ primary, source }: PipelineContext, lsn: Lsn, timeout
 async function logIsLetGo(watch: OutageWatch): Promise<void> {
   const isLetGo = () => (watch.samples.at(-1)?.retainedBytes ?? Number.POSITIVE_INFINITY) <= SEGMENT_BYTES
   await waitUntil('the log is let go', isLetGo, { timeoutMs: 60_000, everyMs: 500 })
+}
+
+async function told({ logFile }: ServiceProcess): Promise<Pick<OutageEvidence, 'restarts' | 'reasons'>> {
+  const lines = (await readFile(logFile, 'utf8')).split('\n').filter((line) => line.startsWith('{'))
+  const logged = lines.map((line) => JSON.parse(line) as { msg: string; reason?: string })
+  return {
+    restarts: logged.filter(({ msg }) => msg === 'opening the stream again').length,
+    reasons: logged.flatMap(({ reason }) => reason ?? []),
+  }
 }
 
 async function epochsOf({ primary, source }: PipelineContext): Promise<OutageEvidence['epochs']> {
