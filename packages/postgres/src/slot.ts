@@ -6,6 +6,7 @@ import { codedError } from './sql-error.ts'
 export interface SlotState {
   /** Null until the slot has found a consistent point. */
   readonly confirmed: Lsn | null
+  /** Whether the server has given it up, or it was made to decode in another way than ours. */
   readonly lost: boolean
   readonly activePid: number | null
 }
@@ -27,16 +28,22 @@ export async function readSlot(client: Client, source: Source): Promise<SlotStat
   }
   return {
     confirmed: slot.confirmed_flush_lsn === null ? null : parseLsn(slot.confirmed_flush_lsn),
-    // restart_lsn alone does not tell: it is not always null when the slot is lost.
-    lost: slot.wal_status === 'lost' || (slot.invalidation_reason ?? null) !== null || slot.conflicting === true,
+    lost: isGivenUp(slot) || slot.two_phase,
     activePid: slot.active_pid,
   }
+}
+
+/** restart_lsn alone does not tell: it is not always null when the slot is lost. */
+function isGivenUp(slot: SlotRow): boolean {
+  return slot.wal_status === 'lost' || (slot.invalidation_reason ?? null) !== null || slot.conflicting === true
 }
 
 interface SlotRow {
   readonly plugin: string | null
   readonly database: string | null
   readonly temporary: boolean
+  /** It then sends prepared transactions in messages that our version of the protocol does not know. */
+  readonly two_phase: boolean
   readonly active_pid: number | null
   readonly confirmed_flush_lsn: string | null
   readonly wal_status: string | null
@@ -78,7 +85,7 @@ export async function recreateSlot(client: Client, source: Source, serverVersion
  */
 export async function checkStreamedSlot(client: Client, source: Source, from: Lsn): Promise<void> {
   const slot = await readSlot(client, source)
-  if (slot && slot.activePid !== null && slot.confirmed === from) return
+  if (slot && !slot.lost && slot.activePid !== null && slot.confirmed === from) return
   const stands = slot?.confirmed ? `stands at ${formatLsn(slot.confirmed)}` : 'has no position'
   throw new TidemarkError('SLOT_LOST', `slot ${source.slot} ${stands}: its stream was to begin at ${formatLsn(from)}`)
 }

@@ -52,7 +52,7 @@ function slotToKeep(facts: StartFacts): Kept {
   if (!newest) return no('first', 'the source has no epoch yet')
   if (newest.start === null) return no('opening-cut-off', `the opening of epoch ${newest.number} was cut off`)
   if (!slot) return no('slot-missing', 'there is no slot')
-  if (slot.lost) return no('slot-lost', 'the slot was lost or invalidated')
+  if (slot.lost) return no('slot-lost', 'the slot was lost, invalidated or made to decode in another way')
   if (slot.confirmed === null) return no('slot-lost', 'the slot has no confirmed position')
   if (newest.shape === null) return no('publication', 'the publication was missing or incomplete')
   if (newest.slot !== facts.slotName) return no('slot-renamed', `the slot was ${newest.slot} before`)
