@@ -21,9 +21,8 @@ export {
   type PublicationMistake,
   tablesOf,
 } from './publication.ts'
-export { checkTables } from './replica-identity.ts'
+export { checkTables, makesSameKeys } from './replica-identity.ts'
 export { readServerFacts, type ServerFacts } from './server-facts.ts'
-export { type PrimarySettings, postgresUrl, primarySettings, primaryUrl } from './settings.ts'
 export { type PrimarySettings, postgresUrl, primarySettings, primaryUrl } from './settings.ts'
 export { checkStreamedSlot, endBackend, readSlot, recreateSlot, type SlotState } from './slot.ts'
 export { readSlotHealth, type SlotHealth } from './slot-health.ts'

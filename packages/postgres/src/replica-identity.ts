@@ -111,3 +111,12 @@ function describeKeys(source: Source, facts: readonly TableFacts[], layouts: Rea
 export function layoutsIn(shape: string): Readonly<Record<string, string>> {
   return (JSON.parse(shape) as { readonly tables?: Readonly<Record<string, string>> }).tables ?? {}
 }
+
+/** Whether two descriptions make equal keys from equal rows; the rows may have changed unseen between them. */
+export function makesSameKeys(a: string, b: string): boolean {
+  const [one, other] = [a, b].map((shape) => {
+    const { tables: _, ...keys } = JSON.parse(shape) as Readonly<Record<string, unknown>>
+    return JSON.stringify(keys)
+  })
+  return one === other
+}

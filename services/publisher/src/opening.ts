@@ -4,6 +4,7 @@ import {
   type Epoch,
   ensureEpochTable,
   ensurePublication,
+  makesSameKeys,
   newestEpoch,
   type OpenEpoch,
   recordEpoch,
@@ -81,10 +82,12 @@ async function openAlone(options: OpeningOptions): Promise<OpenedSource> {
 /** What Postgres says. */
 async function inspect({ client, source, turn, busLostRecords }: OpeningOptions) {
   const { systemIdentifier, timeline, insertLsn } = turn.server
-  const shape = await checkTables(client, source)
+  const found = await checkTables(client, source)
   await ensureEpochTable(client)
   await ensurePublication(client, source)
   const newest = await newestEpoch(client, source.name)
+  // What happened to the rows alone is said in the stream, at the first look: a TRUNCATE does not cost the epoch.
+  const shape = newest?.shape && makesSameKeys(newest.shape, found) ? newest.shape : found
   const server = { slot: turn.slot, slotName: source.slot, systemIdentifier, timeline, insertLsn }
   return { ...server, newest, shape, busLostRecords }
 }

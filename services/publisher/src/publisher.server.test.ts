@@ -279,6 +279,18 @@ test('I4: a table that was out of the publication for a while ends the epoch: it
   await ctx.until('epoch 2 is announced', (records) => epochs(records).includes(2))
 })
 
+test('I4: a TRUNCATE while no publisher runs is a floor, and costs no epoch', async () => {
+  await using ctx = await openProducts()
+  const first = ctx.start(ctx.source(PRODUCTS))
+  await ctx.follow(ctx.source(PRODUCTS))
+  await ctx.until('the epoch is announced', (records) => epochs(records).length === 1)
+  await first.stop()
+  await ctx.sql.query('truncate product')
+  ctx.start(ctx.source(PRODUCTS))
+  await ctx.until('the floor', (records) => records.some((r) => r.kind === 'floor'))
+  expect(epochs(ctx.records)).toEqual([1])
+})
+
 test('I4: keys that are made in another way than before begin a new epoch', async () => {
   await using ctx = await openProducts()
   const first = ctx.start(ctx.source(PRODUCTS))
