@@ -16,7 +16,7 @@ export interface Evidence {
   /** The epochs that were opened: whose start the database recorded. A kill costs none after that: there is one. */
   readonly epochs: readonly { readonly number: number; readonly start: Lsn }[]
   /** Why the publisher opened an epoch, each time. */
-  readonly reasons: readonly string[]
+  readonly reasons?: readonly string[]
   /** In commit order. */
   readonly commits: readonly Commit[]
   /** In the order of each partition. */
@@ -41,7 +41,7 @@ export function breaches(evidence: Evidence): string[] {
 }
 
 /** What is not shown to continue is refilled as a whole: lawful, and too dear for a kill. */
-function otherEpochs({ epochs, records, reasons }: Evidence): string[] {
+function otherEpochs({ epochs, records, reasons = [] }: Evidence): string[] {
   const [opened, ...more] = epochs.map(({ number }) => number)
   const published = [...new Set(records.filter(({ kind }) => kind !== 'claim').map(epochIn))]
   if (opened !== undefined && more.length === 0 && published.every((number) => number === opened)) return []
@@ -172,10 +172,12 @@ function lives({ partition, records, debts }: Line): Line[] {
   })
 }
 
-/** Whoever publishes has announced the epoch right before. */
+/** Whoever publishes has taken the partition, and announced the epoch right before. */
 function unannounced({ partition, records }: Line): string[] {
   const first = records.findIndex((record) => !isHeading(record))
-  if (first < 0 || records[first - 1]?.kind === 'epoch') return []
+  if (first < 0) return []
+  const [claim, epoch] = records.slice(Math.max(0, first - 2), first)
+  if (claim?.kind === 'claim' && epoch?.kind === 'epoch') return []
   return [`unannounced: partition ${partition}: ${describe(records[first]!)} at ${records[first]!.offset}`]
 }
 

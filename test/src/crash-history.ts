@@ -37,7 +37,8 @@ export class CrashHistory {
   /** What was committed since the start, in commit order. Ends the recording. */
   async finish(): Promise<Commit[]> {
     const { rows } = await this.#sql.query<{ data: Buffer }>(
-      `select data from pg_logical_slot_get_binary_changes($1, null, null, 'proto_version', '1', 'publication_names', $2)`,
+      `select data from pg_logical_slot_get_binary_changes($1, null, null, 'proto_version', '1', 'publication_names', $2,
+         'messages', 'true')`,
       [this.#name, this.#name],
     )
     await this.#sql.query('select pg_drop_replication_slot($1)', [this.#name])
@@ -51,6 +52,7 @@ function commitsOf(messages: readonly Pgoutput.Message[]): Commit[] {
   let owed: Owed | undefined
   for (const message of messages) {
     if (message.tag === 'begin') owed = new Owed()
+    else if (message.tag === 'message') owed!.told(message)
     else if (message.tag === 'truncate') owed!.truncated()
     else if (message.tag === 'insert' || message.tag === 'update' || message.tag === 'delete') owed!.changed(message)
     else if (message.tag === 'commit') commits.push(owed!.committed(parseLsn(message.commitLsn!)))
@@ -65,6 +67,13 @@ class Owed {
 
   truncated(): void {
     this.#floors.add('item').add('owner')
+  }
+
+  /** What is said of the tables in the stream, by the publisher itself: which keyspaces to refill. */
+  told({ prefix, content }: Pgoutput.MessageMessage): void {
+    if (!prefix.startsWith('tidemark.')) return
+    const { keyspaces } = JSON.parse(Buffer.from(content).toString()) as { keyspaces: string[] }
+    for (const keyspace of keyspaces) this.#floors.add(keyspace)
   }
 
   changed(change: Pgoutput.MessageInsert | Pgoutput.MessageUpdate | Pgoutput.MessageDelete): void {

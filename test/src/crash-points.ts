@@ -9,6 +9,8 @@ export const CRASH_POINTS = {
   'after the slot': 1,
   'before the epoch’s start': 1,
   'after the epoch’s start': 1,
+  'before the claim': 1,
+  'after the claim': 1,
   'before the announcement': 1,
   'after the announcement': 1,
   'within a transaction’s receipt': 60,
@@ -26,7 +28,7 @@ export const CRASH_POINTS = {
 
 export type CrashPoint = keyof typeof CRASH_POINTS
 
-/** In the order in which the first start of a source passes them; no later start does, once the last is passed. */
+/** Passed by every start of a source until one has recorded where its epoch starts. */
 export const OPENING = [
   'before the epoch’s row',
   'after the epoch’s row',

@@ -23,21 +23,13 @@ export function schedulesOf(random: Random, count: number): Schedule[] {
   })
 }
 
-/** The point, and perhaps others that the lives after it still pass before the epoch's start is recorded. */
+/** The point, and perhaps others that the lives after it still pass before an epoch's start is recorded. */
 function openingPoints(random: Random, first: CrashPoint): CrashPoint[] {
   const points = [first]
-  while (points.length < KILLS_IN_OPENING && random() < 0.5) {
-    const left = stillAhead(points.at(-1)!)
-    if (left.length === 0) break
-    points.push(pick(random, left))
+  while (points.at(-1) !== 'after the epoch’s start' && points.length < KILLS_IN_OPENING && random() < 0.5) {
+    points.push(pick(random, OPENING))
   }
   return points
-}
-
-/** An epoch's row is recorded once, and its start once; a slot whose place was not recorded is made anew. */
-function stillAhead(killedAt: CrashPoint): readonly CrashPoint[] {
-  if (killedAt === 'before the epoch’s row') return OPENING
-  return killedAt === 'after the epoch’s start' ? [] : OPENING.slice(OPENING.indexOf('before the slot'))
 }
 
 class Deck {
