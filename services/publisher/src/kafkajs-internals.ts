@@ -8,6 +8,12 @@ export interface KafkaRecord {
   readonly offset: string
   readonly key: Buffer | null
   readonly value: Buffer | null
+  /** Of the batch that it came in. */
+  readonly batchContext: {
+    readonly producerId: string
+    readonly producerEpoch: number
+    readonly inTransaction: boolean
+  }
 }
 
 export interface Broker {

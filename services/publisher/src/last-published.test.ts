@@ -22,7 +22,8 @@ function partition(...records: readonly (TidemarkRecord | 'garbage')[]) {
   const asked: [bigint, bigint][] = []
   const log = records.map((record, i): KafkaRecord => {
     const encoded = record === 'garbage' ? { key: null, value: Buffer.from('not ours') } : encodeRecord(record)
-    return { offset: `${low + BigInt(i)}`, ...encoded }
+    const batchContext = { producerId: '1', producerEpoch: 0, inTransaction: false }
+    return { offset: `${low + BigInt(i)}`, ...encoded, batchContext }
   })
   const read: ReadRange = async (_, from, to) => {
     asked.push([from, to])

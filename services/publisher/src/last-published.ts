@@ -1,5 +1,6 @@
 import { decodeRecord, epochOf, isTidemarkError, type Position, parsePosition } from '@tidemark/protocol'
 import type { Cluster, KafkaRecord } from './kafkajs-internals.ts'
+import { endsOf, type LogEnd, readRange } from './topic-reader.ts'
 
 /** How far the topic goes, by its last records. */
 export interface LastPublished {
@@ -9,13 +10,6 @@ export interface LastPublished {
   readonly highestEpoch: number
   /** Whether nothing was ever written to the topic. */
   readonly isNew: boolean
-}
-
-/** Where a partition begins and ends, or what is to be taken for its end. */
-export interface LogEnd {
-  readonly partition: number
-  readonly low: bigint
-  readonly end: bigint
 }
 
 /** Reads the records of a partition from one offset to before another, as many as are there. */
@@ -78,7 +72,6 @@ export async function readLastPublished(
   const ends = await endsOf(cluster, topic)
   const read: ReadRange = (partition, from, to) => readRange(cluster, topic, partition, from, to)
   const tails: Tail[] = []
-  // One after the other: asked for two at once, kafkajs opens a connection for each, and forgets all but the last.
   for (const e of ends) tails.push(await tailOf({ ...e, end: before.get(e.partition) ?? e.end }, read))
   return { ...summarise(tails), isNew: ends.every(({ end }) => end === 0n) }
 }
@@ -89,45 +82,4 @@ export function summarise(tails: readonly Tail[]): Omit<LastPublished, 'isNew'> 
     lowest: positions.length === tails.length ? positions[0] : undefined,
     highestEpoch: Math.max(0, ...tails.map((tail) => tail.highestEpoch)),
   }
-}
-
-async function endsOf(cluster: Cluster, topic: string): Promise<LogEnd[]> {
-  const partitions = cluster.findTopicPartitionMetadata(topic).map(({ partitionId }) => ({ partition: partitionId }))
-  const low = await offsets(cluster, { topic, fromBeginning: true, partitions })
-  const end = await offsets(cluster, { topic, fromBeginning: false, partitions })
-  return partitions.map(({ partition }) => ({ partition, low: low.get(partition)!, end: end.get(partition)! }))
-}
-
-async function offsets(cluster: Cluster, asked: Parameters<Cluster['fetchTopicsOffset']>[0][number]) {
-  const [answer] = await cluster.fetchTopicsOffset([asked])
-  return new Map(answer!.partitions.map(({ partition, offset }) => [partition, BigInt(offset)]))
-}
-
-async function readRange(cluster: Cluster, topic: string, partition: number, from: bigint, to: bigint) {
-  const found: KafkaRecord[] = []
-  for (let next = from; next < to; ) {
-    const fetched = await fetchAt(cluster, topic, partition, next)
-    // A broker answers with whole batches: what stands before the offset comes along.
-    const wanted = fetched.filter(({ offset }) => BigInt(offset) >= next && BigInt(offset) < to)
-    if (wanted.length === 0) break
-    found.push(...wanted)
-    next = BigInt(wanted.at(-1)!.offset) + 1n
-  }
-  return found
-}
-
-const READ_UNCOMMITTED = 0
-const MAX_FETCH_BYTES = 1024 * 1024
-const MAX_FETCH_WAIT_MS = 1_000
-
-async function fetchAt(cluster: Cluster, topic: string, partition: number, offset: bigint): Promise<KafkaRecord[]> {
-  const [nodeId] = Object.keys(cluster.findLeaderForPartitions(topic, [partition]))
-  const broker = await cluster.findBroker({ nodeId: nodeId! })
-  const { responses } = await broker.fetch({
-    isolationLevel: READ_UNCOMMITTED,
-    maxWaitTime: MAX_FETCH_WAIT_MS,
-    maxBytes: MAX_FETCH_BYTES,
-    topics: [{ topic, partitions: [{ partition, fetchOffset: offset.toString(), maxBytes: MAX_FETCH_BYTES }] }],
-  })
-  return responses.flatMap(({ partitions }) => partitions.flatMap(({ messages }) => messages))
 }

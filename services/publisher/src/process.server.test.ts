@@ -156,7 +156,11 @@ test('the endpoint says not ready before the first beat, ready after it, and cou
     )
     const scrape = await (await get('/metrics')).text()
     expect(scrape).toMatch(/^tidemark_publisher_epoch(\{.*\})? 1$/m)
-    expect(scrape).toMatch(/^tidemark_publisher_slot_retained_bytes/m)
+    expect(scrape).toMatch(/^tidemark_publisher_standby(\{.*\})? 0$/m)
+    // The slot is looked at every two seconds.
+    await ctx.untilTrue('what it retains is known', async () =>
+      /^tidemark_publisher_slot_retained_bytes/m.test(await (await get('/metrics')).text()),
+    )
     expect(scrape).not.toMatch(/^tidemark_publisher_held_back_seconds/m)
   } finally {
     child.kill('SIGKILL')
