@@ -54,9 +54,11 @@ function slotToKeep(facts: StartFacts): Kept {
   if (!slot) return no('slot-missing', 'there is no slot')
   if (slot.lost) return no('slot-lost', 'the slot was lost, invalidated or made to decode in another way')
   if (slot.confirmed === null) return no('slot-lost', 'the slot has no confirmed position')
-  if (newest.shape === null) return no('publication', 'the publication was incomplete, or a table not as the stream needs it')
+  if (newest.shape === null)
+    return no('publication', 'the publication was incomplete, or a table not as the stream needs it')
   if (newest.slot !== facts.slotName) return no('slot-renamed', `the slot was ${newest.slot} before`)
-  if (newest.shape !== facts.shape) return no('keys', 'keys are made in another way than before, or tables are not as they were')
+  if (newest.shape !== facts.shape)
+    return no('keys', 'keys are made in another way than before, or tables are not as they were')
   return { from: slot.confirmed, epoch: { ...newest, start: newest.start } }
 }
 
