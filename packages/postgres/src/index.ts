@@ -21,7 +21,7 @@ export {
   type PublicationMistake,
   tablesOf,
 } from './publication.ts'
-export { checkTables, makesSameKeys } from './replica-identity.ts'
+export { checkTables, inspectTables, makesSameKeys, type TableMistake } from './replica-identity.ts'
 export { readServerFacts, type ServerFacts } from './server-facts.ts'
 export { type PrimarySettings, postgresUrl, primarySettings, primaryUrl } from './settings.ts'
 export { checkStreamedSlot, endBackend, readSlot, recreateSlot, type SlotState } from './slot.ts'

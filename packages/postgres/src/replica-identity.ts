@@ -39,6 +39,15 @@ const FACTS = `
     left join pg_index i on i.indrelid = c.oid and i.indisvalid
      and ((c.relreplident = 'd' and i.indisprimary and i.indimmediate) or (c.relreplident = 'i' and i.indisreplident))`
 
+/** A table that cannot be keyed, and what mends it: SQL to run, or a sentence. */
+export interface TableMistake {
+  readonly code: 'TABLE_MISMATCH' | 'REPLICA_IDENTITY_INSUFFICIENT'
+  /** schema.table of the source. */
+  readonly table: string
+  readonly what: string
+  readonly mend: string
+}
+
 /**
  * Checks that every change of every table can be keyed: the tables and columns exist, and the replica identity
  * carries each column that a template needs. Throws TABLE_MISMATCH or REPLICA_IDENTITY_INSUFFICIENT with all
@@ -47,42 +56,66 @@ const FACTS = `
  * @returns a description of how keys are made and of what is in the tables, which changes with either
  */
 export async function checkTables(client: Client, source: Source): Promise<string> {
-  const facts: TableFacts[] = []
-  const missing: string[] = []
-  for (const table of tablesOf(source)) {
-    const { rows } = await client.query<Omit<TableFacts, 'table'>>(FACTS, [quoteTable(table)])
-    if (rows.length === 0)
-      missing.push(`there is no table ${table} (a view, or an unlogged table, has no changes to follow)`)
-    facts.push(...rows.map((row) => ({ ...row, columns: row.columns ?? [], table })))
-  }
-  const wrong = missing.concat(missingColumns(source, facts))
-  const weak = weakIdentities(source, facts)
-  if (wrong.length > 0) throw new TidemarkError('TABLE_MISMATCH', list([...wrong, ...weak]))
-  if (weak.length > 0) throw new TidemarkError('REPLICA_IDENTITY_INSUFFICIENT', list(weak))
+  const facts = await readTables(client, source)
+  const mistakes = mistakesIn(source, facts)
+  if (mistakes[0]) throw new TidemarkError(mistakes[0].code, list(mistakes))
   return describeKeys(source, facts, await readLayouts(client, source))
 }
 
-function list(mistakes: readonly string[]): string {
-  return `${mistakes.length} mistake(s):\n  ${mistakes.join('\n  ')}`
+/** What `checkTables` would refuse. */
+export async function inspectTables(client: Client, source: Source): Promise<TableMistake[]> {
+  return mistakesIn(source, await readTables(client, source))
 }
 
-function missingColumns(source: Source, facts: readonly TableFacts[]): string[] {
-  return facts.flatMap(({ table, relation, columns }) =>
-    neededColumns(source, table)
-      .filter((needed) => !columns.some((c) => c.name === needed))
-      .map(
-        (needed) =>
-          `table ${relation} has no column ${needed} that is replicated; it has ${columns.map((c) => c.name).join(', ')}`,
-      ),
-  )
+async function readTables(client: Client, source: Source): Promise<TableFacts[]> {
+  const facts: TableFacts[] = []
+  for (const table of tablesOf(source)) {
+    const { rows } = await client.query<Omit<TableFacts, 'table'>>(FACTS, [quoteTable(table)])
+    facts.push(...rows.map((row) => ({ ...row, columns: row.columns ?? [], table })))
+  }
+  return facts
 }
 
-function weakIdentities(source: Source, facts: readonly TableFacts[]): string[] {
+/** What does not exist comes first: its code is the one that is thrown. */
+function mistakesIn(source: Source, facts: readonly TableFacts[]): TableMistake[] {
+  return [...missingTables(source, facts), ...missingColumns(source, facts), ...weakIdentities(source, facts)]
+}
+
+function list(mistakes: readonly TableMistake[]): string {
+  const lines = mistakes.map(({ code, what, mend }) => (code === 'TABLE_MISMATCH' ? what : `${what}. Run: ${mend}`))
+  return `${mistakes.length} mistake(s):\n  ${lines.join('\n  ')}`
+}
+
+function mismatch(table: string, what: string): TableMistake {
+  return { code: 'TABLE_MISMATCH', table, what, mend: 'Mend tidemark.config.ts, or the table' }
+}
+
+function missingTables(source: Source, facts: readonly TableFacts[]): TableMistake[] {
+  return tablesOf(source)
+    .filter((table) => !facts.some((f) => f.table === table))
+    .map((table) =>
+      mismatch(table, `there is no table ${table} (a view, or an unlogged table, has no changes to follow)`),
+    )
+}
+
+function missingColumns(source: Source, facts: readonly TableFacts[]): TableMistake[] {
+  return facts.flatMap(({ table, relation, columns }) => {
+    const has = columns.map((c) => c.name)
+    const lacking = neededColumns(source, table).filter((needed) => !has.includes(needed))
+    return lacking.map((needed) =>
+      mismatch(table, `table ${relation} has no column ${needed} that is replicated; it has ${has.join(', ')}`),
+    )
+  })
+}
+
+function weakIdentities(source: Source, facts: readonly TableFacts[]): TableMistake[] {
   return facts.flatMap(({ table, relation, identity, columns }) => {
     const lacking = neededColumns(source, table).filter((n) => columns.some((c) => c.name === n && !c.identity))
     if (lacking.length === 0 && identity !== 'nothing') return []
     const lacks = lacking.length > 0 ? `does not carry ${lacking.join(', ')}` : 'forbids UPDATE and DELETE'
-    return [`replica identity ${identity} of ${relation} ${lacks}. Run: ALTER TABLE ${relation} REPLICA IDENTITY FULL`]
+    const what = `replica identity ${identity} of ${relation} ${lacks}`
+    const mend = `ALTER TABLE ${relation} REPLICA IDENTITY FULL`
+    return [{ code: 'REPLICA_IDENTITY_INSUFFICIENT', table, what, mend }]
   })
 }
 

@@ -24,9 +24,6 @@ export function bySeverity(findings: readonly Finding[]): Finding[] {
 }
 
 export function findingText({ severity, check, where, what, breaks, mend }: Finding): string {
-  return `${severity.padEnd(7)} ${where}: ${what}  [${check}]\n          breaks  ${breaks}\n          mend    ${indented(mend)}`
-}
-
-function indented(text: string): string {
-  return text.replaceAll('\n', `\n${' '.repeat(18)}`)
+  const head = `${severity.padEnd(7)} ${where}: ${what}  [${check}]`
+  return `${head}\n          breaks  ${breaks}\n          mend    ${mend.replaceAll('\n', `\n${' '.repeat(18)}`)}`
 }

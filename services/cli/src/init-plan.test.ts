@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals'
 import type { TopicFacts } from '@tidemark/kafka'
 import { planOf, planText } from './init-plan.ts'
 import type { SourceFacts } from './source-facts.ts'
-import { KAFKA, SHOP, SLOT, SOURCE, TOPIC } from './testing/facts.ts'
+import { KAFKA, SHOP, SLOT, SOURCE, TOPIC, WEAK } from './testing/facts.ts'
 
 const NEW: Partial<SourceFacts> = {
   grants: { ...SOURCE.grants, hasEpochTable: false, hasInvalidate: false },
@@ -38,7 +38,7 @@ test('what is half there is completed', () => {
 
 test.each<[string, string[]]>([
   ['a publication that loses changes', states({ publication: [{ what: 'x', mend: 'y' }] })],
-  ['tables that cannot be keyed', states({ publication: 'missing', refusal: 'REPLICA_IDENTITY_INSUFFICIENT: x' })],
+  ['tables that cannot be keyed', states({ publication: 'missing', mistakes: [WEAK] })],
   ['a topic of other partitions', states({}, { brokers: 3, topic: { ...TOPIC, partitions: [] } })],
   ['fewer brokers than copies', states({}, { ...NO_TOPIC, brokers: 2 })],
   ['a slot that is somebody else’s', states({ slots: [{ ...SLOT, plugin: 'wal2json' }] })],

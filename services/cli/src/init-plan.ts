@@ -29,13 +29,17 @@ function schema({ grants }: SourceFacts): Step {
     : { part, state: 'to do', detail: TIDEMARK_SCHEMA.replaceAll(/^ {2}/gm, '').trim() }
 }
 
-function publication(source: Source, { publication: found, refusal }: SourceFacts): Step {
+function publication(source: Source, { publication: found, mistakes }: SourceFacts): Step {
   const part = 'publication'
   // It would publish changes that nobody can key.
-  if (refusal !== undefined) return { part, state: 'blocked', detail: refusal }
+  if (mistakes.length > 0) return { part, state: 'blocked', detail: linesOf(mistakes) }
   if (found === 'missing') return { part, state: 'to do', detail: `${createPublication(source)};` }
   if (found.length === 0) return { part, state: 'there', detail: source.publication }
-  return { part, state: 'blocked', detail: found.map(({ what, mend }) => `${what}. ${mend}`).join('\n') }
+  return { part, state: 'blocked', detail: linesOf(found) }
+}
+
+function linesOf(mistakes: readonly { readonly what: string; readonly mend: string }[]): string {
+  return mistakes.map(({ what, mend }) => `${what}. ${mend}`).join('\n')
 }
 
 function topicStep(source: Source, { topic, brokers }: TopicFacts, replicationFactor: number): Step {

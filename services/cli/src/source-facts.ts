@@ -1,5 +1,12 @@
-import { checkTables, type Epoch, inspectPublication, newestEpoch, type PublicationMistake } from '@tidemark/postgres'
-import { isTidemarkError, type Source } from '@tidemark/protocol'
+import {
+  type Epoch,
+  inspectPublication,
+  inspectTables,
+  newestEpoch,
+  type PublicationMistake,
+  type TableMistake,
+} from '@tidemark/postgres'
+import type { Source } from '@tidemark/protocol'
 import type { Client } from 'pg'
 import { type GrantFacts, readGrants } from './grant-facts.ts'
 import { type OpenTransaction, readTransactions } from './open-transaction.ts'
@@ -13,8 +20,8 @@ export interface SourceFacts {
   readonly server: PrimaryFacts
   readonly grants: GrantFacts
   readonly publication: 'missing' | readonly PublicationMistake[]
-  /** Why the publisher would refuse the tables, in its own words; undefined when it would not. */
-  readonly refusal: string | undefined
+  /** Why the publisher would refuse the tables; not asked where their schemas are closed. */
+  readonly mistakes: readonly TableMistake[]
   readonly relations: readonly RelationFacts[]
   readonly overrides: readonly Override[]
   readonly slots: readonly SlotFacts[]
@@ -33,7 +40,7 @@ export async function readSource(client: Client, source: Source): Promise<Source
     server,
     grants,
     publication: await inspectPublication(client, source),
-    refusal: grants.closedSchemas.length > 0 ? undefined : await tablesRefused(client, source),
+    mistakes: grants.closedSchemas.length > 0 ? [] : await inspectTables(client, source),
     relations: await readRelations(client, source),
     overrides: await readOverrides(client),
     slots: await readSlots(client),
@@ -46,20 +53,10 @@ const READING = ['usage of the schema', 'select']
 
 const NOTHING_ELSE = {
   publication: [],
-  refusal: undefined,
+  mistakes: [],
   relations: [],
   overrides: [],
   slots: [],
   epoch: 'no-table',
   transactions: [],
 } as const
-
-async function tablesRefused(client: Client, source: Source): Promise<string | undefined> {
-  try {
-    await checkTables(client, source)
-    return undefined
-  } catch (error) {
-    if (isTidemarkError(error)) return error.message
-    throw error
-  }
-}

@@ -5,7 +5,7 @@ import type { RelationFacts } from './relation-facts.ts'
 import type { SlotFacts } from './slot-facts.ts'
 import { PATIENCE } from './slot-findings.ts'
 import type { SourceFacts } from './source-facts.ts'
-import { PRIMARY, SHOP, SLOT, SOURCE, STANDBY_SLOT } from './testing/facts.ts'
+import { ABSENT, PRIMARY, SHOP, SLOT, SOURCE, STANDBY_SLOT, WEAK } from './testing/facts.ts'
 
 /** Severity and name of every finding, and what else is said, to look into. */
 function found(change: Partial<SourceFacts>) {
@@ -65,15 +65,10 @@ test.each<[string, Partial<SourceFacts>, string[], RegExp]>([
     ['error publication'],
     /Run: ALTER/,
   ],
-  ['a weak replica identity', { refusal: 'REPLICA_IDENTITY_INSUFFICIENT: x' }, ['error replica-identity'], /keyed/],
-  ['a table that is not there', { refusal: 'TABLE_MISMATCH: x' }, ['error tables'], /keyed/],
-  ['a view', { ...relation({ kind: 'v' }), refusal: 'TABLE_MISMATCH: x' }, ['error not-a-table'], /is a view/],
-  [
-    'an unlogged table',
-    { ...relation({ persistence: 'u' }), refusal: 'TABLE_MISMATCH: x' },
-    ['error not-logged'],
-    /SET LOGGED/,
-  ],
+  ['a weak replica identity', { mistakes: [WEAK] }, ['error replica-identity'], /keyed/],
+  ['a table that is not there', { mistakes: [ABSENT] }, ['error tables'], /keyed/],
+  ['a view', { ...relation({ kind: 'v' }), mistakes: [ABSENT] }, ['error not-a-table'], /is a view/],
+  ['an unlogged table', { ...relation({ persistence: 'u' }), mistakes: [ABSENT] }, ['error not-logged'], /SET LOGGED/],
   ['a temporary table', relation({ persistence: 't' }), ['error not-logged'], /temporary/],
   [
     'an unlogged partition',

@@ -14,7 +14,7 @@ function error(check: string, what: string, breaks: string, mend: string): Findi
 export function tableFindings(source: Source, facts: SourceFacts): Finding[] {
   if (facts.server.inRecovery) return []
   const relations = facts.relations.flatMap((relation) => relationFindings(source, relation))
-  return [...publicationFindings(source, facts), ...relations, ...refused(facts, relations)]
+  return [...publicationFindings(source, facts), ...relations, ...refused(facts)]
 }
 
 function publicationFindings({ publication }: Source, { publication: found }: SourceFacts): Finding[] {
@@ -72,10 +72,18 @@ function heirFindings(source: Source, { table, heirs }: RelationFacts): Finding[
   )
 }
 
-/** What the publisher says of the tables is told as it says it, unless it is told already and better. */
-function refused({ refusal }: SourceFacts, told: readonly Finding[]): Finding[] {
-  if (refusal === undefined || told.some(({ check }) => check === 'not-a-table' || check === 'not-logged')) return []
-  const check = refusal.startsWith('REPLICA_IDENTITY') ? 'replica-identity' : 'tables'
-  const breaks = 'a change could not be keyed; the publisher refuses to start'
-  return [error(check, refusal, breaks, 'As said for each table; or mend tidemark.config.ts')]
+/** What the publisher would refuse, but for tables of which it is told already why. */
+function refused({ mistakes, relations }: SourceFacts): Finding[] {
+  const isTold = (table: string) => relations.some((r) => r.table === table && r.kind !== undefined && !isLogged(r))
+  return mistakes
+    .filter(({ table }) => !isTold(table))
+    .map(({ code, what, mend }) =>
+      error(code === 'TABLE_MISMATCH' ? 'tables' : 'replica-identity', what, UNKEYED, mend),
+    )
+}
+
+const UNKEYED = 'a change could not be keyed; the publisher refuses to start'
+
+function isLogged({ kind, persistence }: RelationFacts): boolean {
+  return (kind === 'r' || kind === 'p') && persistence === 'p'
 }

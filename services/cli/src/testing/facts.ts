@@ -1,6 +1,7 @@
 import type { View } from '@tidemark/guard'
 import type { Topic, TopicFacts } from '@tidemark/kafka'
 import { topicSettings } from '@tidemark/kafka'
+import type { TableMistake } from '@tidemark/postgres'
 import { defineSource, ORIGIN, parseLsn, position, type Version, version } from '@tidemark/protocol'
 import type { Parts } from '../parts.ts'
 import type { PrimaryFacts } from '../primary-facts.ts'
@@ -79,7 +80,7 @@ export const SOURCE: SourceFacts = {
     lacksOnEpoch: [],
   },
   publication: [],
-  refusal: undefined,
+  mistakes: [],
   relations: [{ table: 'public.product', kind: 'r', persistence: 'p', leaves: [], heirs: [] }],
   overrides: [],
   slots: [STANDBY_SLOT, SLOT],
@@ -92,6 +93,20 @@ export const SOURCE: SourceFacts = {
     shape: '{}',
   },
   transactions: [],
+}
+
+export const ABSENT: TableMistake = {
+  code: 'TABLE_MISMATCH',
+  table: 'public.product',
+  what: 'there is no table public.product',
+  mend: 'Mend it',
+}
+
+export const WEAK: TableMistake = {
+  code: 'REPLICA_IDENTITY_INSUFFICIENT',
+  table: 'public.product',
+  what: 'replica identity nothing of public.product forbids UPDATE and DELETE',
+  mend: 'ALTER TABLE public.product REPLICA IDENTITY FULL',
 }
 
 export const TOPIC: Topic = {
