@@ -73,7 +73,8 @@ test('a key takes its TOASTed, unchanged column from the old image, and its chan
   await ctx.sql.query('alter table page set (toast_tuple_target = 128), replica identity full')
   const path = 'p'.repeat(900)
   await ctx.sql.query("insert into page select 1, $1, repeat('f', 1800), 'en'", [path])
-  expect(await ctx.value('select pg_column_toast_chunk_id(path) is not null from page')).toBe(true)
+  const toasted = "select pg_relation_size(reltoastrelid) > 0 from pg_class where relname = 'page'"
+  expect(await ctx.value(toasted)).toBe(true)
   const source = ctx.source({
     pages: { key: 'page:{path}:{lang}', tables: { 'public.page': { path: 'path', lang: 'lang' } } },
   })
