@@ -19,7 +19,11 @@ export interface MatrixReport {
 const MAX_BREACHES = 2
 
 /** Plays `count` schedules of a seed, one after the other. */
-export async function playMatrix(seed: number, count: number): Promise<MatrixReport> {
+export async function playMatrix(
+  seed: number,
+  count: number,
+  onProgress: (message: string) => void = () => undefined,
+): Promise<MatrixReport> {
   const random = randomOf(seed)
   const kills: Record<string, number> = Object.fromEntries(Object.keys(CRASH_POINTS).map((point) => [point, 0]))
   const total = { commits: 0, records: 0, duplicates: 0, breaches: [] as string[] }
@@ -31,9 +35,10 @@ export async function playMatrix(seed: number, count: number): Promise<MatrixRep
     total.commits += outcome.commits
     total.records += outcome.records
     total.duplicates += outcome.duplicates
-    for (const breach of someOfEachRule(outcome.breaches)) {
-      total.breaches.push(`schedule ${at} (${pointsOf(schedule)}): ${breach}`)
-    }
+    const breaches = someOfEachRule(outcome.breaches)
+    total.breaches.push(...breaches.map((breach) => `schedule ${at} (${pointsOf(schedule)}): ${breach}`))
+    const { commits, records, duplicates } = outcome
+    onProgress(`schedule ${at}: ${JSON.stringify({ kills: schedule.length, commits, records, duplicates, breaches })}`)
   }
   return { schedules: count, kills, ...total }
 }
