@@ -7,7 +7,7 @@ export interface RelationPlan {
   /** schema.table, as the source names it. */
   readonly table: string
   readonly keyspaces: readonly KeyspacePlan[]
-  /** Equal for two Relation messages iff they are of one table, and keys are made from them in the same way. */
+  /** Equal for two Relation messages iff keys are made from them in the same way. */
   readonly shape: string
 }
 
@@ -54,7 +54,7 @@ function planKeyspace(keyspace: Keyspace, columns: Readonly<Record<string, strin
 function shapeOf(relation: Relation, table: string, keyspaces: readonly KeyspacePlan[]): string {
   const used = new Set(keyspaces.flatMap((k) => Object.values(k.keyspace.tables[table]!)))
   const columns = relation.columns.filter((c) => used.has(c.name)).map(describe)
-  return [relation.oid, ...columns.sort()].join(' ')
+  return columns.sort().join(' ')
 }
 
 function describe(column: RelationColumn): string {
