@@ -64,6 +64,12 @@ describe('I2: an event that is applied', () => {
     await untilCounted(/tidemark_worker_events_total\{.*keyspace="unknown".*outcome="removed"\} 1/)
   })
 
+  test('of a tag is remembered under the tag’s key, and counted by its name', async () => {
+    await ctx.untilOffset((await ctx.publish(0, record.event('tag:sale', 160))) + 1n)
+    expect(await ctx.fill('tag:sale', 'tag', at(160))).toMatchObject({ code: 'stale' })
+    await untilCounted(/tidemark_worker_events_total\{.*keyspace="tag".*outcome="absent"\} 1/)
+  })
+
   test('of an ended epoch is refused and counted', async () => {
     await ctx.fill('product:4', 'product', at(200))
     await ctx.untilOffset((await ctx.publish(0, record.epoch(2, 10), record.event('product:4', 999, 1))) + 2n)
