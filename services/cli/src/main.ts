@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --disable-warning=TimeoutNegativeWarning
 import { runCommandLine } from './command-line.ts'
 import { doctor } from './doctor.ts'
 import { init } from './init.ts'

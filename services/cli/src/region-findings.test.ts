@@ -69,6 +69,12 @@ test('a copy of the slot that may run ahead of the standby is found', () => {
   expect(ofReplica({}, { ...SOURCE, server })).toEqual(['warning failover-slot'])
 })
 
+test('a slot that standbys would copy, but that is not marked for it, is found', () => {
+  const unmarked = { ...SOURCE, slots: [{ ...SLOT, failover: false }] }
+  expect(ofReplica({}, unmarked)).toEqual(['warning failover-slot'])
+  expect(ofReplica(settings({ sync_replication_slots: 'off' }), unmarked)).toEqual([])
+})
+
 test('before 17, and where the role may not see settings, nothing is said of failover slots', () => {
   const former = { ...SOURCE, slots: [{ ...SLOT, failover: null }] }
   expect(ofReplica(settings({ sync_replication_slots: 'off' }), former)).toEqual([])

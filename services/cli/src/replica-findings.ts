@@ -80,7 +80,8 @@ function failoverFindings(
   source: SourceFacts | undefined,
 ): Finding[] {
   const slot = source?.slots.find(({ name }) => name === slotName)
-  if (!slot?.failover || settings.sync_replication_slots === undefined) return []
+  if (slot?.failover == null || settings.sync_replication_slots === undefined) return []
+  if (!slot.failover) return settings.sync_replication_slots === 'on' ? [notCopied(tell, slotName)] : []
   if (settings.sync_replication_slots !== 'on') {
     const breaks = 'if it is promoted, the slot has to be made anew'
     const mend =
@@ -99,4 +100,12 @@ function failoverFindings(
   const breaks =
     'the copy of the slot is not kept, or may run ahead of the standby: a promotion cannot continue from it'
   return [tell('warning', 'failover-slot', what, breaks, 'Set what it lacks')]
+}
+
+function notCopied(tell: Tell, slotName: string): Finding {
+  const breaks = 'the standby keeps no copy of it: if it is promoted, the slot has to be made anew'
+  const mend =
+    'With the publisher stopped, on a replication connection (psql "… replication=database"):\n' +
+    `ALTER_REPLICATION_SLOT ${slotName} (FAILOVER true)`
+  return tell('warning', 'failover-slot', `slot ${slotName} is not marked for failover`, breaks, mend)
 }
