@@ -51,6 +51,9 @@ export async function waitForTurn(options: TurnOptions): Promise<Turn> {
 async function takeTurn(options: TurnOptions): Promise<Turn> {
   const { client, source } = options
   const server = await readServerFacts(client)
+  // A process that freezes in the middle of an opening keeps its connection, and with it the lock, for as long as its
+  // machine's kernel answers: the server is told to end a session that asks nothing for too long.
+  await client.query(`set idle_session_timeout = ${options.maxIdleMs}`)
   await lockOpening(client, source)
   const slot = await readSlot(client, source)
   if (slot && slot.activePid !== null) {
@@ -58,9 +61,6 @@ async function takeTurn(options: TurnOptions): Promise<Turn> {
     if (slot.activePid === options.previousBackend) await endBackend(client, source, slot.activePid)
     throw new TidemarkError('SLOT_ACTIVE', `process ${slot.activePid} of the server streams from slot ${source.slot}`)
   }
-  // A process that freezes in the middle of an opening keeps its connection, and with it the lock, for as long as its
-  // machine's kernel answers: the server is told to end a session that asks nothing for too long.
-  await client.query(`set idle_session_timeout = ${options.maxIdleMs}`)
   return { server, slot }
 }
 
