@@ -46,6 +46,7 @@ beforeEach(async () => {
     drop schema public cascade; create schema public;
     truncate tidemark.epoch;
     create table item (id int primary key, n int, gone int);
+    alter table item replica identity full;
     insert into item values (1, 1, 1);
     create table visit (id int primary key, n int) partition by range (id);
     create table visit_low partition of visit for values from (0) to (10);
@@ -105,11 +106,7 @@ test.each([
   ['a partition that is dropped', 'drop table visit_low', VISIT],
   ['rows rewritten under the same type', 'alter table item alter n type int using n + 1', ITEM],
   ['a column that gives old rows a value without a rewrite', 'alter table item add vat int not null default 19', ITEM],
-  [
-    'columns that take each other’s names',
-    'alter table item rename id to was; alter table item rename n to id; alter table item replica identity full',
-    ITEM,
-  ],
+  ['columns that take each other’s names', 'alter table item rename id to was; alter table item rename n to id', ITEM],
   ['a table that is dropped and made again', 'drop table item; create table item (id int primary key)', ITEM],
   [
     'a table that is put in another’s place by renaming',
