@@ -50,6 +50,8 @@ beforeAll(async () => {
   await admin.createTopics({ topics: [{ topic: context.source.topic, numPartitions: 2 }], waitForLeaders: true })
   acls = DOCUMENTED.map((acl) => ({ ...acl, resourceName: acl.resourceName.replace('shop', context.source.name) }))
   await grant(acls)
+  // There is something to read: of an empty topic nothing would be refused.
+  await deliverOne(byScram('publisher'), byScram('worker'))
 }, UNTIL_STARTED_MS)
 
 afterAll(async () => {
@@ -178,9 +180,17 @@ test.each(['publisher', 'worker'] as const)('the password is in nothing that a %
   expect(refused.text + asked.text).not.toMatch(/hunter/)
 })
 
+test('verification holds where an environment variable of Node would switch it off', async () => {
+  const login = { TIDEMARK_KAFKA_SASL_PASSWORD: USERS.worker, TIDEMARK_KAFKA_TLS_CA_FILE: '' }
+  const { code, text } = await printed('worker', [], { ...login, NODE_TLS_REJECT_UNAUTHORIZED: '0' })
+  expect(text).toContain('that signed the server’s certificate')
+  expect(code).toBe(1)
+})
+
 async function printed(service: Service, args: readonly string[], env: Record<string, string>) {
   const child = spawn(process.execPath, [join(ROOT, 'services', service, 'src/main.ts'), ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: IN_TIME.timeoutMs,
     env: {
       PATH: process.env.PATH,
       TIDEMARK_TEST_NAME: context.name,

@@ -148,12 +148,3 @@ test.each([
   expect([code, message]).toEqual(['SERVER_UNREACHABLE', expect.stringContaining('TLS and SASL')])
   expect(performance.now() - sinceMs).toBeLessThan(BOUND_MS)
 })
-
-test('no environment variable switches verification off', async () => {
-  process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0'
-  try {
-    await expect(refusalOf('expired', { tls })).resolves.toMatchObject({ code: 'SERVER_REFUSED' })
-  } finally {
-    delete process.env.NODE_TLS_REJECT_UNAUTHORIZED
-  }
-})
