@@ -94,7 +94,7 @@ class CrashScenario implements AsyncDisposable {
 
   /** Before it streams, an epoch might begin after the load, which then needs no sends. */
   async #load(life: Child): Promise<void> {
-    await this.#until(life, 'it streams', async () => !(await this.#slotIsFree()))
+    await this.#until(life, 'it streams', () => this.#isStreamed())
     await this.#context.sql.query(LOAD)
   }
 
@@ -150,6 +150,15 @@ class CrashScenario implements AsyncDisposable {
   async #slotIsFree(): Promise<boolean> {
     const active = 'select count(*)::int from pg_replication_slots where slot_name = $1 and active'
     return (await this.#context.value<number>(active, [this.#source.slot])) === 0
+  }
+
+  /** While a slot is made it is active, too. */
+  #isStreamed(): Promise<boolean> {
+    return this.#context.value<boolean>(
+      `select exists (select from pg_replication_slots s join pg_stat_replication r on r.pid = s.active_pid
+                       where s.slot_name = $1)`,
+      [this.#source.slot],
+    )
   }
 
   #isRead(end: Lsn): boolean {
