@@ -1,3 +1,4 @@
+export { isAtWork } from './backend-activity.ts'
 export { connect, connectionConfig, disconnect } from './connection.ts'
 export {
   distrustNewestEpoch,

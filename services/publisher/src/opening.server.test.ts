@@ -44,7 +44,7 @@ async function openProducts() {
     const client = await connect(ctx.url, 'test', () => undefined)
     const signal = new AbortController().signal
     try {
-      const terms = { client, source: ctx.source(PRODUCTS), signal, log: ctx.log }
+      const terms = { client, postgresUrl: ctx.url, source: ctx.source(PRODUCTS), signal, log: ctx.log }
       const turn = await waitForTurn({
         ...{ ...terms, previousBackend: undefined, maxIdleMs: 30_000, onStandby: () => undefined, ...turnOptions },
       })

@@ -19,11 +19,14 @@ import type { EpochCause } from '@tidemark/telemetry'
 import type { Client } from 'pg'
 import type { Bus } from './bus.ts'
 import { type Continuity, continuityOf, isAbandoned, type StartFacts } from './continuity.ts'
+import { whileServerWorks } from './server-work.ts'
 import { takePulse } from './snapshot.ts'
 import { endTurn, type Turn } from './turn.ts'
 
 export interface OpeningOptions {
   readonly client: Client
+  /** Where the client is connected to. */
+  readonly postgresUrl: string
   readonly source: Source
   readonly bus: Pick<Bus, 'lastPublished' | 'take' | 'claim'>
   readonly turn: Turn
@@ -43,6 +46,7 @@ export interface OpenedSource {
 }
 
 const INSPECTION_TIMEOUT_MS = 30_000
+const ANSWER_TIMEOUT_MS = 5_000
 
 /**
  * Checks everything that the stream rests on, decides whether it continues its epoch or opens a new one, and takes the
@@ -71,7 +75,7 @@ async function openAlone(options: OpeningOptions): Promise<OpenedSource> {
   // Nothing is confirmed before an epoch is announced: a slot that has moved proves that the wait was done.
   if (opened.from <= opened.epoch.start) await waitForRunning(options, turn.server)
   // After a failure the connection is closed, and the lock with it.
-  await endTurn(client)
+  await withDeadline(endTurn(client), ANSWER_TIMEOUT_MS, 'no answer from the primary')
   options.log.info(
     { epoch: opened.epoch.number, from: formatLsn(opened.from), timeline: turn.server.timeline },
     opened.isNewEpoch ? 'a new epoch is open' : 'the epoch continues',
@@ -123,7 +127,8 @@ async function begin(
   options.onNewEpoch(continuity.cause)
   const { highestEpoch } = await bus.lastPublished(await bus.claim(epoch.number))
   if (highestEpoch >= epoch.number) {
-    await withdrawEpoch(client, source.name, epoch.number)
+    const withdrawn = withdrawEpoch(client, source.name, epoch.number)
+    await whileServerWorks(withdrawn, options, 'the epoch that was withdrawn waits to be committed')
     throw overtaken(highestEpoch)
   }
   const start = continuity.from ?? (await makeSlot(options))
@@ -139,44 +144,32 @@ function overtaken(epoch: number): TidemarkError {
 async function record(
   { cause, reason }: Extract<Continuity, { kind: 'new-epoch' }>,
   { newest, published, systemIdentifier, timeline, shape }: StartFacts,
-  { client, source, log }: OpeningOptions,
+  options: OpeningOptions,
 ): Promise<Epoch> {
+  const { client, source, log } = options
   const number = Math.max(newest?.number ?? 0, published.highestEpoch) + 1
   const epoch = { number, systemIdentifier, timeline, start: null, slot: source.slot, shape }
   log.warn({ epoch: number, cause, reason }, 'the stream cannot be shown to continue: a new epoch')
   const recorded = recordEpoch(client, source.name, epoch)
-  await reportWhile(recorded, log, 'the epoch’s row waits to be committed, perhaps for a synchronous standby')
+  await whileServerWorks(recorded, options, 'the epoch’s row waits to be committed, perhaps for a synchronous standby')
   return epoch
 }
 
-async function makeSlot({ client, source, turn, log }: OpeningOptions): Promise<Lsn> {
-  const made = recreateSlot(client, source, turn.server.version)
-  return reportWhile(made, log, 'the slot waits for the transactions that were running')
+async function makeSlot(options: OpeningOptions): Promise<Lsn> {
+  const made = recreateSlot(options.client, options.source, options.turn.server.version)
+  return whileServerWorks(made, options, 'the slot waits for the transactions that were running')
 }
 
-async function setStart({ number }: Epoch, start: Lsn, { client, source, log }: OpeningOptions): Promise<void> {
-  const recorded = recordStart(client, source.name, number, start)
-  await reportWhile(recorded, log, 'the epoch’s start waits to be committed, perhaps for a synchronous standby')
-}
-
-const REPORT_MS = 5_000
-
-/** Says what is being waited for, for as long as it takes: only the server can end these waits. */
-async function reportWhile<T>(promise: Promise<T>, log: Logger, what: string): Promise<T> {
-  const sinceMs = performance.now()
-  const timer = setInterval(() => {
-    const waitedMs = performance.now() - sinceMs
-    log[outageLevel(waitedMs)]({ waitedMs }, what)
-  }, REPORT_MS)
-  try {
-    return await promise
-  } finally {
-    clearInterval(timer)
-  }
+async function setStart({ number }: Epoch, start: Lsn, options: OpeningOptions): Promise<void> {
+  const recorded = recordStart(options.client, options.source.name, number, start)
+  await whileServerWorks(
+    recorded,
+    options,
+    'the epoch’s start waits to be committed, perhaps for a synchronous standby',
+  )
 }
 
 const POLL_MS = 50
-const SNAPSHOT_TIMEOUT_MS = 5_000
 
 /**
  * Waits until every transaction that was running has ended (I5 for a start position): a commit before the start
@@ -186,7 +179,7 @@ const SNAPSHOT_TIMEOUT_MS = 5_000
 async function waitForRunning({ client, signal, log }: OpeningOptions, server: ServerFacts): Promise<void> {
   const snapshot = async () => {
     const pulse = takePulse(client, server.segmentBytes)
-    return (await withDeadline(pulse, SNAPSHOT_TIMEOUT_MS, 'no answer from the primary')).snapshot
+    return (await withDeadline(pulse, ANSWER_TIMEOUT_MS, 'no answer from the primary')).snapshot
   }
   const { xmax } = await snapshot()
   const sinceMs = performance.now()

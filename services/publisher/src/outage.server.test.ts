@@ -171,3 +171,23 @@ test('a network that swallows everything is noticed on both connections, and the
   expect(restarts(ctx)).toBeGreaterThan(0)
   expect(epochsOf(ctx)).toEqual([1])
 })
+
+test('the answer to an opening that a network swallows is not waited for: the server says that it has finished', async () => {
+  const { ctx, source } = await openProducts()
+  await using _ = ctx
+  await using proxy = await TcpProxy.start(postgres.port)
+  const url = new URL(ctx.url)
+  url.port = String(proxy.port)
+  await ctx.sql.query("begin; insert into product values (0, 'x')")
+  ctx.start(source, { ...QUICK, postgresUrl: url.href, sendDeadlineMs: 2_000 })
+  await ctx.untilTrue('the slot waits for the transaction', async () => {
+    const query = `select from pg_stat_activity where datname = $1 and pid <> pg_backend_pid() and state = 'active'
+      and query like '%pg_create_logical_replication_slot(%'`
+    return (await postgres.query(query, [ctx.name])).length > 0
+  })
+  proxy.silence({ newConnections: 'forwarded' })
+  await ctx.sql.query('commit')
+  await ctx.untilTrue('it is noticed', () => JSON.stringify(ctx.logged).includes('its answer is lost'))
+  await ctx.follow(source)
+  await ctx.until('an epoch is announced', (records) => records.some((r) => r.kind === 'epoch'))
+}, 120_000)

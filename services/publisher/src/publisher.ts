@@ -233,9 +233,9 @@ class Publisher {
   }
 
   async #openSource(client: Client, bus: Bus, turn: Turn, signal: AbortSignal): Promise<OpenedSource> {
-    const { source, log } = this.#options
+    const { source, postgresUrl, log } = this.#options
     const opened = await openSource({
-      ...{ client, source, bus, turn, signal, log },
+      ...{ client, postgresUrl, source, bus, turn, signal, log },
       busLostRecords: this.#busLostRecords,
       onNewEpoch: (cause) => {
         this.metrics.epochOpened(cause)
