@@ -8,4 +8,4 @@ test('I4 the publisher is killed at every step boundary: every commit is in Kafk
   const report = await playMatrix(seed, FULL_DECK)
   expect(report.breaches).toEqual([])
   expect(unreached(report)).toEqual([])
-}, 300_000)
+}, 600_000)
