@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, test } from '@jest/globals'
 import { expectSurvived } from './outage-expectations.ts'
-import { type OutageReport, reportOf, tableOf } from './outage-report.ts'
+import { reportOf, tableOf } from './outage-report.ts'
 import { runOutage } from './outage-run.ts'
 import type { OutageName } from './outage-scenarios.ts'
 import { OutageStage } from './outage-stage.ts'
@@ -26,16 +26,12 @@ const AROUND_MS = 10_000
 const MAX_BUFFER_BYTES = 16 * 1024 * 1024
 
 let stage: OutageStage
-const reports = new Map<OutageName, OutageReport>()
 
 beforeAll(async () => {
   stage = await OutageStage.open()
 }, 120_000)
 
-afterAll(async () => {
-  console.info(tableOf(reports))
-  await stage?.[Symbol.asyncDispose]()
-})
+afterAll(() => stage?.[Symbol.asyncDispose]())
 
 test.each(Object.keys(SECONDS) as OutageName[])(
   'I4: %s, under load: nothing is lost, and memory stays bounded',
@@ -43,7 +39,8 @@ test.each(Object.keys(SECONDS) as OutageName[])(
     const outageMs = Number(process.env.TIDEMARK_OUTAGE_S ?? SECONDS[name]) * 1000
     const options = { outageMs, aroundMs: AROUND_MS, maxBufferBytes: MAX_BUFFER_BYTES }
     const report = reportOf(await runOutage(stage, name, options))
-    reports.set(name, report)
+    // At once, for whoever waits: reporters tell only of the whole.
+    process.stderr.write(`${tableOf(new Map([[name, report]]))}\n`)
     expectSurvived(name, report, options)
   },
 )
