@@ -30,6 +30,7 @@ async function soundServers(resources: AsyncDisposableStack) {
   return { primary, replica }
 }
 
+// Two servers of its own, and a dozen processes.
 test('where all is well doctor finds nothing, status has a line for each part, and what goes wrong is found at once', async () => {
   await using resources = new AsyncDisposableStack()
   const { primary, replica } = await soundServers(resources)
@@ -70,4 +71,4 @@ test('where all is well doctor finds nothing, status has a line for each part, a
   expect(await findings(ctx)).toEqual(
     expect.arrayContaining(['error replica eu-west unreachable', 'error source synchronized-standby-slots']),
   )
-})
+}, 180_000)

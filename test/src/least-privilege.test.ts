@@ -51,7 +51,7 @@ test('what init prints is all that publisher and app need, from the first start 
   await using _ = run()
   await waitUntil('a new epoch is open', async () => (await epochs(ctx)).length > before.length, { timeoutMs: 30_000 })
   await ctx.caughtUp()
-})
+}, 120_000)
 
 /** What is not the publisher's business. */
 async function mayNot(roles: LeastPrivilegeRoles, statements: readonly string[]): Promise<void> {
@@ -63,6 +63,7 @@ async function mayNot(roles: LeastPrivilegeRoles, statements: readonly string[])
   }
 }
 
+// A start of the publisher for each grant, on whatever machine.
 test('no grant is too many: without any one of them the publisher is refused, or doctor tells', async () => {
   await using ctx = await PipelineContext.open()
   await using roles = await LeastPrivilegeRoles.grant(ctx)
@@ -83,7 +84,7 @@ test('no grant is too many: without any one of them the publisher is refused, or
   }
   expect(roles.revocations.length).toBeGreaterThanOrEqual(9)
   expect(told).toEqual([`role ${roles.publisher} lacks on tidemark.epoch: delete`])
-})
+}, 180_000)
 
 async function roleFindings(ctx: PipelineContext, primaryUrl: string): Promise<string[]> {
   const { stdout } = await tidemark(ctx, ['doctor', '--json'], { TIDEMARK_PRIMARY_URL: primaryUrl })
