@@ -71,9 +71,9 @@ export class PromotionContext implements AsyncDisposable {
     }
   }
 
-  /** A copy of a server, streaming from it. */
-  async standbyOf(server: PostgresServer, name: string): Promise<PostgresServer> {
-    return this.#resources.use(await server.createReplica({ name }))
+  /** A copy of a server, streaming from it; of a standby, too. */
+  async standbyOf(server: PostgresServer, name: string, settings = {}): Promise<PostgresServer> {
+    return this.#resources.use(await server.createReplica({ name, settings }))
   }
 
   async promote(standby: PostgresServer, parent: PrimaryServer): Promise<PrimaryServer> {
@@ -85,11 +85,11 @@ export class PromotionContext implements AsyncDisposable {
     return this.#resources.adopt(quietPool(server.url(), 8), (pool) => pool.end())
   }
 
-  /** The publisher of a primary as a process of its own, which can be frozen. */
-  async startPublisherProcess({ server }: PrimaryServer): Promise<ServiceProcess> {
+  /** A service as a process of its own, which can be frozen and killed. */
+  async startProcess(name: 'publisher' | 'worker', { server }: PrimaryServer): Promise<ServiceProcess> {
     const servers = { primaryUrl: server.url(), redisUrl: this.#redisUrl, brokers: this.#brokers }
     const env = { TIDEMARK_BEAT_MS: '50' }
-    return this.#resources.use(await ServiceProcess.start('publisher', { name: this.source.name, servers }, env))
+    return this.#resources.use(await ServiceProcess.start(name, { name: this.source.name, servers }, env))
   }
 
   /** A value that nobody wrote before; its last digit is the timeline that it is written on, or 0 for a session's. */

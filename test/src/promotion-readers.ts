@@ -10,12 +10,15 @@ export type App = Awaited<ReturnType<PromotionContext['openApp']>>
 /** A user's way through the apps: where one leaves off, the next one goes on with the token. */
 interface Visit {
   token: string | undefined
+  turns: number
   readonly steps: SessionStep[]
 }
 
 const READS_PER_TURN = 6
+/** Who saw what is lost waits for long: users go, and others come. */
+const TURNS_PER_VISIT = 8
 const PAUSE_MS = 2
-const IN_TIME = { timeoutMs: 60_000 }
+const IN_TIME = { timeoutMs: 120_000 }
 
 /**
  * Readers of the rows, one per app, each by turns with and without a session, and all that they were handed. Sessions
@@ -99,7 +102,8 @@ export class PromotionReaders implements AsyncDisposable {
       if (reading) visit.steps.push({ kind: 'read', reading })
     }
     visit.token = session.token()
-    this.#waiting.push(visit)
+    visit.turns += 1
+    if (visit.turns < TURNS_PER_VISIT) this.#waiting.push(visit)
   }
 
   /** To a row that nobody else writes. When it fails nobody knows whether it happened; the session then says so itself. */
@@ -121,7 +125,7 @@ export class PromotionReaders implements AsyncDisposable {
   }
 
   #newVisit(): Visit {
-    const visit: Visit = { token: undefined, steps: [] }
+    const visit: Visit = { token: undefined, turns: 0, steps: [] }
     this.visits.push(visit)
     return visit
   }

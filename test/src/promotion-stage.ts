@@ -7,6 +7,13 @@ import { IDS, PromotionContext, type PromotionOptions, SESSION_IDS } from './pro
 import { PromotionReaders, RowWriters } from './promotion-readers.ts'
 import { type PromotionReport, reportOf } from './promotion-report.ts'
 
+export interface StageOptions extends PromotionOptions {
+  /** Whether two more apps stay with the first primary and a replica of it, whatever happens. */
+  readonly staying?: boolean
+  /** Of the standby alone. */
+  readonly standbySettings?: Readonly<Record<string, string | number | boolean>>
+}
+
 /** What every scenario begins with: a primary with a standby, rows that are written and read, apps in one region. */
 export class PromotionStage implements AsyncDisposable {
   readonly context: PromotionContext
@@ -30,13 +37,12 @@ export class PromotionStage implements AsyncDisposable {
     this.#primaries = [this.context.first]
   }
 
-  /** @param options.staying whether one more app stays with the first primary and a replica of it, whatever happens */
-  static async open(options: PromotionOptions & { readonly staying?: boolean } = {}): Promise<PromotionStage> {
+  static async open(options: StageOptions = {}): Promise<PromotionStage> {
     const resources = new AsyncDisposableStack()
     try {
       const context = resources.use(await PromotionContext.open(options))
       const { first } = context
-      const standby = await context.standbyOf(first.server, 'standby')
+      const standby = await context.standbyOf(first.server, 'standby', options.standbySettings)
       const pool = new MovablePool(first.pool)
       const apps = [await context.openApp(pool), await context.openApp(pool, [replica(context, 'standby', standby)])]
       if (options.staying) {
@@ -68,11 +74,11 @@ export class PromotionStage implements AsyncDisposable {
    * @returns where the first of these commits begins, at the earliest
    */
   async loseWrites(standby: PostgresServer = this.standby): Promise<Lsn> {
-    await this.readers.freshFrom(this.primary, 50)
+    await this.readers.freshFrom(this.primary, 30)
     await cutOff(standby)
     await this.primary.leapAhead()
     const lost = await this.primary.end()
-    await this.readers.freshFrom(this.primary, 100)
+    await this.readers.freshFrom(this.primary, 60)
     return lost
   }
 
@@ -83,6 +89,11 @@ export class PromotionStage implements AsyncDisposable {
     this.pool.moveTo(primary.pool)
     this.#write(primary)
     return primary
+  }
+
+  /** The apps that are told of failovers come up anew: they know nothing, and their users have tokens. */
+  async restartApps(): Promise<void> {
+    for (const at of [0, 1]) this.readers.replace(at, await this.context.openApp(this.pool))
   }
 
   /** Ends reading and writing, and holds the one against the other. The newest primary's history is what remains. */
