@@ -308,8 +308,8 @@ class Publisher {
   }
 }
 
-/** So many calls to Kafka, each with its deadline, may lie between two questions to Postgres during an opening. */
-const IDLE_CALLS = 6
+/** At most three calls to Kafka, each with its deadline, lie between two questions to Postgres during an opening. */
+const IDLE_CALLS = 4
 
 /** So many beats may be missed before the publisher says that it is not ready. */
 const MAX_BEATS = 20
