@@ -77,7 +77,7 @@ async function said(): Promise<string[]> {
 
 async function look() {
   const tables = await announceChangedTables(sql, source)
-  return { tables, messages: (await said()).map((message) => /\{.*\}/.exec(message)?.[0]) }
+  return { tables, messages: (await said()).map((message) => /\{"keyspaces.*\}/.exec(message)?.[0]) }
 }
 
 const UNCHANGED = { tables: [], messages: [] }
