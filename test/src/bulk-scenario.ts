@@ -7,7 +7,7 @@ const KEYSPACES = 2
 const MAX_KEYS = 10_000
 const KEY_BYTES = 128
 /** What the heap grows by under load before V8 collects, measured; it does not grow with a transaction's size. */
-const COLLECTOR_MB = 96
+const COLLECTOR_MB = 48
 
 export const MAX_GROWTH_MB = Math.ceil(MAX_BUFFER_MB + (KEYSPACES * MAX_KEYS * KEY_BYTES) / 1024 / 1024) + COLLECTOR_MB
 
