@@ -20,7 +20,7 @@ export interface OutageReport {
   readonly duplicates: number
   readonly idleBytes: number
   readonly peakBytes: number
-  /** The most in the first and in the last fifth of the outage. */
+  /** The most under load until a fifth of the outage was over, and in its last fifth. */
   readonly earlyBytes: number
   readonly lateBytes: number
   readonly retainedPeakBytes: number
@@ -51,7 +51,7 @@ export function reportOf(evidence: OutageEvidence): OutageReport {
     duplicates: records.filter(({ record }) => record.kind === 'event').length - events.length,
     idleBytes: peakOf(during(0, idleUntilMs), 'rssBytes'),
     peakBytes: peakOf(samples, 'rssBytes'),
-    earlyBytes: peakOf(during(beganMs, beganMs + fifthMs), 'rssBytes'),
+    earlyBytes: peakOf(during(idleUntilMs, beganMs + fifthMs), 'rssBytes'),
     lateBytes: peakOf(during(endedMs - fifthMs, endedMs), 'rssBytes'),
     retainedPeakBytes: peakOf(samples, 'retainedBytes'),
     retainedAfterBytes: samples.at(-1)?.retainedBytes ?? 0,
