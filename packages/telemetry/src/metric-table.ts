@@ -60,6 +60,7 @@ export const METRICS = {
         'opening-cut-off',
         'slot-missing',
         'slot-lost',
+        'slot-undecodable',
         'slot-moved',
         'slot-renamed',
         'publication',

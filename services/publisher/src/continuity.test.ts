@@ -16,6 +16,7 @@ const FACTS: StartFacts = {
   published: { lowest: position(4, 100n), highestEpoch: 4, isNew: false },
   shutsOutEarlier: true,
   busLostRecords: false,
+  undecodableFrom: undefined,
 }
 
 const held = (epoch: number, lsn: bigint, highestEpoch = epoch) => ({
@@ -36,6 +37,7 @@ test.each<[string, EpochCause, Partial<StartFacts>]>([
   ['there is no slot', 'slot-missing', { slot: undefined }],
   ['the slot was lost', 'slot-lost', { slot: { confirmed: 100n, lost: true, activePid: null } }],
   ['the slot has no confirmed position', 'slot-lost', { slot: { confirmed: null, lost: false, activePid: null } }],
+  ['the server cannot decode from there', 'slot-undecodable', { undecodableFrom: 100n }],
   ['the epoch may not be continued', 'publication', { newest: { ...EPOCH, shape: null } }],
   ['the slot has another name', 'slot-renamed', { slotName: 'other' }],
   ['keys are made in another way', 'keys', { shape: 'b' }],
@@ -67,7 +69,7 @@ test.each<[string, EpochCause, Partial<StartFacts>]>([
 test('an epoch of which nothing was confirmed continues without a record in Kafka: it is announced again', () => {
   const slot = { confirmed: 50n, lost: false, activePid: null }
   expect(continuityOf({ ...FACTS, slot, published: held(3, 40n) }).kind).toBe('continue')
-  // As `tidemark init` leaves it, with a topic that nobody has written to.
+  // Cut off between its start and its announcement, with a topic that nobody has written to.
   const published = { lowest: undefined, highestEpoch: 0, isNew: true }
   expect(continuityOf({ ...FACTS, slot, published, shutsOutEarlier: false }).kind).toBe('continue')
 })

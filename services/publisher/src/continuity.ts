@@ -16,6 +16,8 @@ export interface StartFacts {
   readonly published: LastPublished
   /** Whether Kafka will refuse whatever an earlier publisher still sends. */
   readonly shutsOutEarlier: boolean
+  /** The slot's position from which the server keeps failing to decode its log. */
+  readonly undecodableFrom: Lsn | undefined
   /** Whether Kafka was seen to have lost what it had acknowledged. */
   readonly busLostRecords: boolean
 }
@@ -54,6 +56,8 @@ function slotToKeep(facts: StartFacts): Kept {
   if (!slot) return no('slot-missing', 'there is no slot')
   if (slot.lost) return no('slot-lost', 'the slot was lost, invalidated or made to decode in another way')
   if (slot.confirmed === null) return no('slot-lost', 'the slot has no confirmed position')
+  if (slot.confirmed === facts.undecodableFrom)
+    return no('slot-undecodable', 'the server cannot decode its log from where the slot stands')
   if (newest.shape === null)
     return no('publication', 'the publication was incomplete, or a table not as the stream needs it')
   if (newest.slot !== facts.slotName) return no('slot-renamed', `the slot was ${newest.slot} before`)

@@ -48,7 +48,14 @@ async function openProducts() {
       const turn = await waitForTurn({
         ...{ ...terms, previousBackend: undefined, maxIdleMs: 30_000, onStandby: () => undefined, ...turnOptions },
       })
-      const options: OpeningOptions = { ...terms, turn, bus: topic, busLostRecords: false, onNewEpoch: () => undefined }
+      const options: OpeningOptions = {
+        ...terms,
+        turn,
+        bus: topic,
+        busLostRecords: false,
+        undecodableFrom: undefined,
+        onNewEpoch: () => undefined,
+      }
       return await openSource(options)
     } finally {
       await disconnect(client)

@@ -32,6 +32,7 @@ export interface OpeningOptions {
   readonly turn: Turn
   readonly signal: AbortSignal
   readonly log: Logger
+  readonly undecodableFrom: Lsn | undefined
   readonly busLostRecords: boolean
   /** A new epoch was recorded, and covers whatever is missing; nothing was sent in it yet. */
   readonly onNewEpoch: (cause: EpochCause) => void
@@ -84,7 +85,7 @@ async function openAlone(options: OpeningOptions): Promise<OpenedSource> {
 }
 
 /** What Postgres says. */
-async function inspect({ client, source, turn, busLostRecords }: OpeningOptions) {
+async function inspect({ client, source, turn, undecodableFrom, busLostRecords }: OpeningOptions) {
   const { systemIdentifier, timeline, insertLsn } = turn.server
   const found = await checkTables(client, source)
   await ensureEpochTable(client)
@@ -93,7 +94,7 @@ async function inspect({ client, source, turn, busLostRecords }: OpeningOptions)
   // What happened to the rows alone is said in the stream, at the first look: a TRUNCATE does not cost the epoch.
   const shape = newest?.shape && makesSameKeys(newest.shape, found) ? newest.shape : found
   const server = { slot: turn.slot, slotName: source.slot, systemIdentifier, timeline, insertLsn }
-  return { ...server, newest, shape, busLostRecords }
+  return { ...server, newest, shape, undecodableFrom, busLostRecords }
 }
 
 function abandoned({ newest, published }: StartFacts, source: Source): TidemarkError {

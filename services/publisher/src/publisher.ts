@@ -9,13 +9,14 @@ import {
   readLayouts,
   type SlotHealth,
 } from '@tidemark/postgres'
-import { allKeyspaces, isTidemarkError, type Source, type TidemarkError } from '@tidemark/protocol'
+import { allKeyspaces, isTidemarkError, type Lsn, type Source, type TidemarkError } from '@tidemark/protocol'
 import { type Logger, outageLevel, type RetryOptions, retrying, withDeadline } from '@tidemark/service'
 import { type Health, type PublisherReadings, publisherMetrics } from '@tidemark/telemetry'
 import type { Client } from 'pg'
 import { Acker } from './acker.ts'
 import { Bus } from './bus.ts'
 import { CLIENT } from './client-name.ts'
+import { DecodingFailures } from './decoding-failures.ts'
 import { HeldBack } from './held-back.ts'
 import { Inbox } from './inbox.ts'
 import { OffsetWatch } from './offset-watch.ts'
@@ -111,8 +112,10 @@ class Publisher {
   readonly metrics
   #inbox: Inbox | undefined
   #epoch: number | undefined
+  #from: Lsn | undefined
   #slot: SlotHealth | undefined
   #backend: number | undefined
+  readonly #decodingFailures = new DecodingFailures()
   #busLostRecords = false
   #standsBy = false
   #notReady: string | undefined = 'not streaming yet'
@@ -153,6 +156,7 @@ class Publisher {
     this.#notReady = 'opening the stream again'
     this.heldBack.passed()
     this.metrics.restarted(isTidemarkError(error) ? error.code : 'other')
+    if (this.#from !== undefined) this.#decodingFailures.ended(error, this.#from)
     if (isTidemarkError(error, 'BUS_LOST_RECORDS')) this.#busLostRecords = true
   }
 
@@ -236,6 +240,7 @@ class Publisher {
     const { source, postgresUrl, log } = this.#options
     const opened = await openSource({
       ...{ client, postgresUrl, source, bus, turn, signal, log },
+      undecodableFrom: this.#decodingFailures.lastingFrom,
       busLostRecords: this.#busLostRecords,
       onNewEpoch: (cause) => {
         this.metrics.epochOpened(cause)
@@ -247,6 +252,7 @@ class Publisher {
     this.#assembler.seed(new Map([...oids].map(([table, { oid }]) => [table, oid])))
     this.#busLostRecords = false
     this.#epoch = opened.epoch.number
+    this.#from = opened.from
     return opened
   }
 

@@ -1,14 +1,21 @@
 import { execFileSync } from 'node:child_process'
-import { rename, rm } from 'node:fs/promises'
+import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { PostgresServer } from '@tidemark/local'
 import { isTidemarkError } from '@tidemark/protocol'
-import { Products } from './testing/products.ts'
+import { Client } from 'pg'
+import { Products, QUICK } from './testing/products.ts'
 
 // Somebody else's hands are on the slot here: none of it may pass for continuity.
 
 let server: PostgresServer
+
+async function damage(file: string): Promise<void> {
+  const bytes = await readFile(file)
+  bytes.writeUInt8(bytes.readUInt8(bytes.length - 1) ^ 0xff, bytes.length - 1)
+  await writeFile(file, bytes)
+}
 
 beforeAll(async () => {
   server = await PostgresServer.start({ durable: false, settings: { max_prepared_transactions: 8 } })
@@ -125,6 +132,30 @@ test('I4: a server whose disk was put back stands before what was published: a n
   await own.start()
   await products.announced(2)
   expect(products.causes()).toEqual(['first', 'went-back'])
+})
+
+test('I4: a slot from which the server cannot decode any more: after a few attempts a new epoch, not a loop', async () => {
+  await using own = await PostgresServer.start({ durable: false })
+  await using products = await Products.open(own.url())
+  const first = await products.start()
+  // With a transaction open, decoding from the checkpoint needs the snapshot that was stored there.
+  const open = new Client({ connectionString: products.ctx.url })
+  await open.connect()
+  await open.query('begin; select pg_current_xact_id()')
+  await own.query('checkpoint')
+  await products.insert(1)
+  await products.published(1, 1)
+  await open.end()
+  await first.stop()
+  await own.stop()
+  const snapshots = join(own.dir, 'data/pg_logical/snapshots')
+  for (const name of await readdir(snapshots)) await damage(join(snapshots, name))
+  await own.start()
+  products.ctx.start(products.source, QUICK)
+  await products.announced(2)
+  expect(products.causes()).toEqual(['first', 'slot-undecodable'])
+  const failures = products.ctx.logged.filter(({ err }) => (err as { code?: string })?.code === 'SLOT_UNDECODABLE')
+  expect(failures).toHaveLength(3)
 })
 
 test.each([

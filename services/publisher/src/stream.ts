@@ -208,16 +208,28 @@ class PgoutputPlugin implements Plugin {
 /** Object not in prerequisite state (an invalidated slot, even after a check), undefined object. */
 const SLOT_IS_GONE = ['55000', '42704']
 
+/** The class of what the server did not expect of itself, damaged data included. */
+const INTERNAL = 'XX'
+
 function startError(error: unknown): TidemarkError {
   const state = sqlState(error)
   if (state && SLOT_IS_GONE.includes(state)) {
     return new TidemarkError('SLOT_LOST', 'the slot cannot be streamed from', { cause: error })
   }
+  if (state?.startsWith(INTERNAL)) {
+    return new TidemarkError('SLOT_UNDECODABLE', `the server cannot decode its log: ${messageOf(error)}`, {
+      cause: error,
+    })
+  }
   return codedError(error, 'the replication stream ended')
 }
 
 function brokenBy(error: unknown): TidemarkError {
-  return new TidemarkError('STREAM_BROKEN', error instanceof Error ? error.message : String(error), { cause: error })
+  return new TidemarkError('STREAM_BROKEN', messageOf(error), { cause: error })
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }
 
 /** What the library keeps to itself and we need: the socket to pause, and both emitters to keep quiet at the end. */
