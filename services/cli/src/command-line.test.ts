@@ -2,10 +2,10 @@ import { expect, test } from '@jest/globals'
 import { TidemarkError } from '@tidemark/protocol'
 import type { Command } from './command.ts'
 import { runCommandLine } from './command-line.ts'
-import { doctor } from './doctor.ts'
+import { doctor } from './doctor/doctor.ts'
 import type { ExitCode } from './exit-code.ts'
-import { init } from './init.ts'
-import { status } from './status.ts'
+import { init } from './init/init.ts'
+import { status } from './status/status.ts'
 
 const COMMANDS = [init, doctor, status]
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env -S node --disable-warning=TimeoutNegativeWarning
 import { runCommandLine } from './command-line.ts'
-import { doctor } from './doctor.ts'
-import { init } from './init.ts'
-import { status } from './status.ts'
+import { doctor } from './doctor/doctor.ts'
+import { init } from './init/init.ts'
+import { status } from './status/status.ts'
 
 const code = await runCommandLine([init, doctor, status], process.argv.slice(2), {
   env: process.env,

@@ -3,12 +3,12 @@ import type { Topic, TopicFacts } from '@tidemark/kafka'
 import { topicSettings } from '@tidemark/kafka'
 import type { TableMistake } from '@tidemark/postgres'
 import { defineSource, ORIGIN, parseLsn, position, type Version, version } from '@tidemark/protocol'
-import type { Parts } from '../parts.ts'
-import type { PrimaryFacts } from '../primary-facts.ts'
-import type { RedisFacts } from '../redis-facts.ts'
-import type { ReplicaFacts } from '../replica-facts.ts'
-import type { SlotFacts } from '../slot-facts.ts'
-import type { SourceFacts } from '../source-facts.ts'
+import type { Parts } from '../facts/parts.ts'
+import type { PrimaryFacts } from '../facts/primary-facts.ts'
+import type { RedisFacts } from '../facts/redis-facts.ts'
+import type { ReplicaFacts } from '../facts/replica-facts.ts'
+import type { SlotFacts } from '../facts/slot-facts.ts'
+import type { SourceFacts } from '../facts/source-facts.ts'
 
 /** A source that nothing is wrong with, for tests that make one thing wrong. */
 export const SHOP = defineSource({

@@ -8,11 +8,11 @@ import { readServerFacts, recordEpoch, recordStart, recreateSlot } from '@tidema
 import { defineSource, type Source, type SourceConfig } from '@tidemark/protocol'
 import { Kafka, logLevel } from 'kafkajs'
 import { Client } from 'pg'
-import { findingsOf } from '../doctor.ts'
-import type { Finding } from '../finding.ts'
-import { readParts } from '../parts.ts'
+import { findingsOf } from '../doctor/doctor.ts'
+import type { Finding } from '../doctor/finding.ts'
+import { PATIENCE, type Patience } from '../doctor/slot-findings.ts'
+import { readParts } from '../facts/parts.ts'
 import type { Servers } from '../settings.ts'
-import { PATIENCE, type Patience } from '../slot-findings.ts'
 
 const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url))
 const PROTOCOL = new URL('../../../../packages/protocol/src/index.ts', import.meta.url).href

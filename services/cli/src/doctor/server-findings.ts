@@ -1,6 +1,6 @@
 import type { Source } from '@tidemark/protocol'
+import type { SourceFacts } from '../facts/source-facts.ts'
 import type { Finding, Severity } from './finding.ts'
-import type { SourceFacts } from './source-facts.ts'
 
 const WHERE = 'source'
 

@@ -1,7 +1,7 @@
-import { durationText } from './amount.ts'
+import { durationText } from '../amount.ts'
+import type { ReplicaFacts } from '../facts/replica-facts.ts'
+import type { SourceFacts } from '../facts/source-facts.ts'
 import type { Finding, Severity } from './finding.ts'
-import type { ReplicaFacts } from './replica-facts.ts'
-import type { SourceFacts } from './source-facts.ts'
 
 const LONG_DELAY_MS = 30_000
 

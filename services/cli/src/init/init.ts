@@ -3,12 +3,12 @@ import { ensureTopic, kafkaError, readTopic } from '@tidemark/kafka'
 import { codedError, ensureEpochTable, ensurePublication, leastPrivilege, readServerFacts } from '@tidemark/postgres'
 import { type Source, TidemarkError } from '@tidemark/protocol'
 import { loadSource, readSettings } from '@tidemark/service'
-import type { Command, Flags, Terminal } from './command.ts'
-import { LOOK_MS, withKafka, withPostgres } from './connections.ts'
-import { EXIT_CODE, type ExitCode } from './exit-code.ts'
+import type { Command, Flags, Terminal } from '../command.ts'
+import { LOOK_MS, withKafka, withPostgres } from '../connections.ts'
+import { EXIT_CODE, type ExitCode } from '../exit-code.ts'
+import { readSource } from '../facts/source-facts.ts'
+import { configSettings, readServers, type Servers } from '../settings.ts'
 import { planOf, planText, type Step } from './init-plan.ts'
-import { configSettings, readServers, type Servers } from './settings.ts'
-import { readSource } from './source-facts.ts'
 
 export const init: Command = {
   name: 'init',

@@ -1,6 +1,6 @@
 import { quoteIdentifier } from '@tidemark/postgres'
+import type { SourceFacts } from '../facts/source-facts.ts'
 import type { Finding } from './finding.ts'
-import type { SourceFacts } from './source-facts.ts'
 
 /** What the role of TIDEMARK_PRIMARY_URL lacks of what the publisher needs; `init --print-sql` grants all of it. */
 export function roleFindings({ grants, server }: SourceFacts): Finding[] {

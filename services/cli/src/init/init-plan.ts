@@ -1,7 +1,7 @@
 import { type TopicFacts, topicSettings, wrongPartitions } from '@tidemark/kafka'
 import { createPublication, TIDEMARK_SCHEMA } from '@tidemark/postgres'
 import type { Source } from '@tidemark/protocol'
-import type { SourceFacts } from './source-facts.ts'
+import type { SourceFacts } from '../facts/source-facts.ts'
 
 /** What becomes of one part of a source. */
 export interface Step {

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals'
 import type { Topic } from '@tidemark/kafka'
-import { KAFKA, SHOP, TOPIC } from './testing/facts.ts'
+import { KAFKA, SHOP, TOPIC } from '../testing/facts.ts'
 import { topicFindings } from './topic-findings.ts'
 
 const checks = (topic: Topic | undefined, brokers = 3) =>

@@ -1,8 +1,8 @@
 import { loadSource } from '@tidemark/service'
-import type { Command } from './command.ts'
-import { EXIT_CODE } from './exit-code.ts'
-import { readParts } from './parts.ts'
-import { readServers } from './settings.ts'
+import type { Command } from '../command.ts'
+import { EXIT_CODE } from '../exit-code.ts'
+import { readParts } from '../facts/parts.ts'
+import { readServers } from '../settings.ts'
 import { statusText } from './status-text.ts'
 
 export const status: Command = {

@@ -1,6 +1,6 @@
 import { type Topic, type TopicFacts, topicSettings } from '@tidemark/kafka'
 import type { Source } from '@tidemark/protocol'
-import { bytesText, durationText } from './amount.ts'
+import { bytesText, durationText } from '../amount.ts'
 import type { Finding, Severity } from './finding.ts'
 
 const HOUR_MS = 3_600_000

@@ -1,8 +1,8 @@
 import { expect, test } from '@jest/globals'
 import type { TopicFacts } from '@tidemark/kafka'
+import type { SourceFacts } from '../facts/source-facts.ts'
+import { KAFKA, SHOP, SLOT, SOURCE, TOPIC, WEAK } from '../testing/facts.ts'
 import { planOf, planText } from './init-plan.ts'
-import type { SourceFacts } from './source-facts.ts'
-import { KAFKA, SHOP, SLOT, SOURCE, TOPIC, WEAK } from './testing/facts.ts'
 
 const NEW: Partial<SourceFacts> = {
   grants: { ...SOURCE.grants, hasEpochTable: false, hasInvalidate: false },

@@ -1,11 +1,11 @@
 import { offsetOf, type View } from '@tidemark/guard'
 import type { TopicFacts } from '@tidemark/kafka'
 import { formatLsn, type Source } from '@tidemark/protocol'
-import { bytesText, durationText } from './amount.ts'
-import { type Answer, factsOf, type Parts } from './parts.ts'
-import type { RedisFacts } from './redis-facts.ts'
-import type { ReplicaFacts } from './replica-facts.ts'
-import type { SourceFacts } from './source-facts.ts'
+import { bytesText, durationText } from '../amount.ts'
+import { type Answer, factsOf, type Parts } from '../facts/parts.ts'
+import type { RedisFacts } from '../facts/redis-facts.ts'
+import type { ReplicaFacts } from '../facts/replica-facts.ts'
+import type { SourceFacts } from '../facts/source-facts.ts'
 
 /** One line a part: what it is called, and how it is. */
 export function statusText(source: Source, parts: Parts, nowMs: number): string {

@@ -1,9 +1,9 @@
 import { quoteLiteral } from '@tidemark/postgres'
 import type { Source } from '@tidemark/protocol'
-import { bytesText, durationText } from './amount.ts'
+import { bytesText, durationText } from '../amount.ts'
+import type { SlotFacts } from '../facts/slot-facts.ts'
+import type { SourceFacts } from '../facts/source-facts.ts'
 import type { Finding, Severity } from './finding.ts'
-import type { SlotFacts } from './slot-facts.ts'
-import type { SourceFacts } from './source-facts.ts'
 
 /** From where on something that may pass by itself is worth a line. */
 export interface Patience {

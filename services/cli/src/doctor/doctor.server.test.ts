@@ -1,8 +1,8 @@
 import { expect, test } from '@jest/globals'
 import { localServers, PostgresServer, RedisServer } from '@tidemark/local'
+import type { Servers } from '../settings.ts'
+import { SourceContext } from '../testing/source-context.ts'
 import type { Finding } from './finding.ts'
-import type { Servers } from './settings.ts'
-import { SourceContext } from './testing/source-context.ts'
 
 /** What the shared servers and a source without a publisher have in any case. */
 const DUE = ['not-durable', 'slot-inactive', 'topic-copies', 'wal-budget']

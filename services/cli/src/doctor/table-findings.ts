@@ -1,8 +1,8 @@
 import { quoteIdentifier, quoteTable } from '@tidemark/postgres'
 import type { Source } from '@tidemark/protocol'
+import type { RelationFacts } from '../facts/relation-facts.ts'
+import type { SourceFacts } from '../facts/source-facts.ts'
 import type { Finding } from './finding.ts'
-import type { RelationFacts } from './relation-facts.ts'
-import type { SourceFacts } from './source-facts.ts'
 
 const UNSEEN = 'changes go unseen: cached values stay stale until their time to live ends'
 

@@ -1,8 +1,8 @@
 import { DEFAULT_TOMBSTONE_LIMITS, GENERATIONS, type View } from '@tidemark/guard'
 import type { Source } from '@tidemark/protocol'
-import { bytesText, durationText } from './amount.ts'
+import { bytesText, durationText } from '../amount.ts'
+import type { RedisFacts } from '../facts/redis-facts.ts'
 import type { Finding, Severity } from './finding.ts'
-import type { RedisFacts } from './redis-facts.ts'
 
 const LEAST_VERSION = [6, 2] as const
 /** A key and its version in a hash, roughly. */

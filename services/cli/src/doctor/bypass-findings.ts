@@ -1,7 +1,7 @@
 import { quoteIdentifier } from '@tidemark/postgres'
+import type { Override } from '../facts/override-facts.ts'
+import type { SourceFacts } from '../facts/source-facts.ts'
 import type { Finding } from './finding.ts'
-import type { Override } from './override-facts.ts'
-import type { SourceFacts } from './source-facts.ts'
 
 /**
  * `session_replication_role = replica` hides nothing from logical decoding: what is written is published. But it does not

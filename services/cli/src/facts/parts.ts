@@ -1,10 +1,10 @@
 import { readTopic, type TopicFacts } from '@tidemark/kafka'
 import type { Source } from '@tidemark/protocol'
 import { redactUrls } from '@tidemark/service'
-import { withKafka, withPostgres, withRedis } from './connections.ts'
+import { withKafka, withPostgres, withRedis } from '../connections.ts'
+import type { NamedUrl, Servers } from '../settings.ts'
 import { type RedisFacts, readRedis } from './redis-facts.ts'
 import { type ReplicaFacts, readReplica } from './replica-facts.ts'
-import type { NamedUrl, Servers } from './settings.ts'
 import { readSource, type SourceFacts } from './source-facts.ts'
 
 /** What a part answered, or why it did not. */

@@ -1,11 +1,11 @@
 import { expect, test } from '@jest/globals'
 import type { View } from '@tidemark/guard'
-import type { RedisFacts } from './redis-facts.ts'
+import type { RedisFacts } from '../facts/redis-facts.ts'
+import type { ReplicaFacts } from '../facts/replica-facts.ts'
+import type { SourceFacts } from '../facts/source-facts.ts'
+import { NOW_MS, PRIMARY, REDIS, REPLICA, SHOP, SLOT, SOURCE, VIEW } from '../testing/facts.ts'
 import { redisFindings } from './redis-findings.ts'
-import type { ReplicaFacts } from './replica-facts.ts'
 import { replicaFindings } from './replica-findings.ts'
-import type { SourceFacts } from './source-facts.ts'
-import { NOW_MS, PRIMARY, REDIS, REPLICA, SHOP, SLOT, SOURCE, VIEW } from './testing/facts.ts'
 
 const ofRedis = (change: Partial<RedisFacts>, epoch: number | undefined = 3) =>
   redisFindings('eu-west', SHOP, { ...REDIS, ...change }, epoch, NOW_MS).map((f) => `${f.severity} ${f.check}`)

@@ -1,8 +1,8 @@
 import { expect, test } from '@jest/globals'
 import { readTopic, topicSettings } from '@tidemark/kafka'
 import { Client } from 'pg'
-import { withKafka } from './connections.ts'
-import { SourceContext } from './testing/source-context.ts'
+import { withKafka } from '../connections.ts'
+import { SourceContext } from '../testing/source-context.ts'
 
 /** All that init could have made. */
 async function made(ctx: SourceContext) {

@@ -1,11 +1,11 @@
 import { expect, test } from '@jest/globals'
+import type { PrimaryFacts } from '../facts/primary-facts.ts'
+import type { RelationFacts } from '../facts/relation-facts.ts'
+import type { SlotFacts } from '../facts/slot-facts.ts'
+import type { SourceFacts } from '../facts/source-facts.ts'
+import { ABSENT, PRIMARY, SHOP, SLOT, SOURCE, STANDBY_SLOT, WEAK } from '../testing/facts.ts'
 import { sourceFindings } from './doctor.ts'
-import type { PrimaryFacts } from './primary-facts.ts'
-import type { RelationFacts } from './relation-facts.ts'
-import type { SlotFacts } from './slot-facts.ts'
 import { PATIENCE } from './slot-findings.ts'
-import type { SourceFacts } from './source-facts.ts'
-import { ABSENT, PRIMARY, SHOP, SLOT, SOURCE, STANDBY_SLOT, WEAK } from './testing/facts.ts'
 
 /** Severity and name of every finding, and what else is said, to look into. */
 function found(change: Partial<SourceFacts>) {

@@ -1,6 +1,6 @@
 import type { Source } from '@tidemark/protocol'
+import type { SourceFacts } from '../facts/source-facts.ts'
 import type { Finding } from './finding.ts'
-import type { SourceFacts } from './source-facts.ts'
 
 /** Whether the newest epoch is one that the publisher will go on with. */
 export function epochFindings(source: Source, facts: SourceFacts): Finding[] {
