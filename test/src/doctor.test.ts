@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals'
 import { PostgresServer, waitUntil } from '@tidemark/local'
-import { PipelineContext } from './pipeline-context.ts'
-import { tidemark } from './tidemark-command.ts'
+import { PipelineContext } from './pipeline/pipeline-context.ts'
+import { tidemark } from './pipeline/tidemark-command.ts'
 
 interface Finding {
   readonly severity: string

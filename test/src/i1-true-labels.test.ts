@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { PostgresServer } from '@tidemark/local'
 import { parseLsn, position } from '@tidemark/protocol'
-import { type Claim, type CommitHistory, falsehoodOf, HistoryRecorder } from './commit-history.ts'
-import { PipelineContext } from './pipeline-context.ts'
-import { Writers } from './writers.ts'
+import { type Claim, type CommitHistory, falsehoodOf, HistoryRecorder } from './evidence/commit-history.ts'
+import { PipelineContext } from './pipeline/pipeline-context.ts'
+import { Writers } from './pipeline/writers.ts'
 
 const REFILLS = 10_000
 const WRITERS = 16

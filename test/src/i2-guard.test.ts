@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { PostgresServer, waitUntil } from '@tidemark/local'
 import { partitionOf } from '@tidemark/protocol'
-import { PipelineContext } from './pipeline-context.ts'
+import { PipelineContext } from './pipeline/pipeline-context.ts'
 
 let primary: PostgresServer
 let replica: PostgresServer

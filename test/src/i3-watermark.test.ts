@@ -2,9 +2,9 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from '@jest/globals'
 import { RedisServer, waitUntil } from '@tidemark/local'
-import { Readers, staleCells } from './coherence-check.ts'
-import { PipelineContext } from './pipeline-context.ts'
-import { Writers } from './writers.ts'
+import { Readers, staleCells } from './evidence/coherence-check.ts'
+import { PipelineContext } from './pipeline/pipeline-context.ts'
+import { Writers } from './pipeline/writers.ts'
 
 const IDS = Array.from({ length: 40 }, (_, i) => i + 1)
 

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from '@jest/globals'
 import { waitUntil } from '@tidemark/local'
-import { Readers, staleCells } from './coherence-check.ts'
-import { PipelineContext } from './pipeline-context.ts'
+import { Readers, staleCells } from './evidence/coherence-check.ts'
+import { PipelineContext } from './pipeline/pipeline-context.ts'
+import { ServiceProcess } from './pipeline/service-process.ts'
+import { Writers } from './pipeline/writers.ts'
 import { randomOf } from './seeded-random.ts'
-import { ServiceProcess } from './service-process.ts'
-import { Writers } from './writers.ts'
 
 const UPDATES = 20_000
 const KILLS = 20

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals'
 import { PostgresServer, waitUntil } from '@tidemark/local'
 import { ORIGIN } from '@tidemark/protocol'
-import { PipelineContext } from './pipeline-context.ts'
+import { PipelineContext } from './pipeline/pipeline-context.ts'
 
 const STANDBY_AWAY = { synchronous_standby_names: 'standby_that_is_away' }
 const NO_STANDBY = { synchronous_standby_names: '' }
