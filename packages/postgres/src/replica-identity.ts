@@ -136,13 +136,21 @@ function describeKeys(source: Source, facts: readonly TableFacts[], layouts: Rea
     partitions: source.partitions,
     keyspaces: keyspaces.sort(),
     types: [...new Set(types)].sort(),
-    tables: Object.fromEntries([...layouts].map(([table, { layout }]) => [table, layout] as const).sort()),
+    tables: layoutsOf(layouts),
   })
 }
 
+/** The layout of each table, by its name. */
+export type Layouts = Readonly<Record<string, string>>
+
+/** As a description holds them: in the order of the names. */
+export function layoutsOf(layouts: ReadonlyMap<string, TableLayout>): Layouts {
+  return Object.fromEntries([...layouts].map(([table, { layout }]) => [table, layout] as const).sort())
+}
+
 /** What a description says of the layout of each table. */
-export function layoutsIn(shape: string): Readonly<Record<string, string>> {
-  return (JSON.parse(shape) as { readonly tables?: Readonly<Record<string, string>> }).tables ?? {}
+export function layoutsIn(shape: string): Layouts {
+  return (JSON.parse(shape) as { readonly tables?: Layouts }).tables ?? {}
 }
 
 /** Whether two descriptions make equal keys from equal rows; the rows may have changed unseen between them. */

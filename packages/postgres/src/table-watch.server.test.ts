@@ -4,6 +4,7 @@ import { localServers } from '@tidemark/local'
 import { defineSource } from '@tidemark/protocol'
 import { Client } from 'pg'
 import { ensureEpochTable, newestEpoch, recordEpoch } from './epoch.ts'
+import { createPublication } from './publication.ts'
 import { checkTables } from './replica-identity.ts'
 import { announceChangedTables } from './table-watch.ts'
 
@@ -53,6 +54,8 @@ beforeEach(async () => {
     create table visit_mid partition of visit for values from (10) to (30) partition by range (id);
     create table visit_mid_1 partition of visit_mid for values from (10) to (20);
     create table visit_more (id int primary key, n int)`)
+  await sql.query(`drop publication if exists ${source.publication}`)
+  await sql.query(createPublication(source))
   const shape = await checkTables(sql, source)
   await recordEpoch(sql, source.name, { number: 1, systemIdentifier: 1n, timeline: 1, start: 1n, slot, shape })
   await said()
@@ -90,6 +93,11 @@ test.each([
   ['a column that no key needs, renamed', 'alter table item rename gone to surplus'],
   ['an index', 'create index on item (n)'],
   ['another table', 'create table bystander (id int); truncate bystander'],
+  [
+    'another table in the publication',
+    `create table bystander (id int); alter publication ${source.publication} add table bystander`,
+  ],
+  ['another publication of the table', 'create publication another for table item; drop publication another'],
 ])('%s is none', async (_, statement) => {
   for (const part of statement.split('; ')) await sql.query(part)
   expect(await look()).toEqual(UNCHANGED)
@@ -97,6 +105,7 @@ test.each([
 
 const ITEM = { tables: ['public.item'], messages: ['{"keyspaces":["items","both"]}'] }
 const VISIT = { tables: ['public.visit'], messages: ['{"keyspaces":["visits","both"]}'] }
+const ALL = { tables: ['public.item', 'public.visit'], messages: ['{"keyspaces":["items","visits","both"]}'] }
 
 test.each([
   ['a TRUNCATE of a partition', 'truncate visit_low', VISIT],
@@ -104,6 +113,27 @@ test.each([
   ['a partition that is attached', 'alter table visit attach partition visit_more for values from (30) to (40)', VISIT],
   ['a partition that is detached', 'alter table visit detach partition visit_low', VISIT],
   ['a partition that is dropped', 'drop table visit_low', VISIT],
+  [
+    'a partition that was away for a while',
+    'alter table visit detach partition visit_low; alter table visit attach partition visit_low for values from (0) to (10)',
+    VISIT,
+  ],
+  [
+    'a table that was out of the publication for a while',
+    `alter publication ${source.publication} drop table item; alter publication ${source.publication} add table item`,
+    ITEM,
+  ],
+  [
+    'a publication that left out some kinds of change for a while',
+    `alter publication ${source.publication} set (publish = 'insert');
+     alter publication ${source.publication} set (publish = 'insert, update, delete, truncate')`,
+    ALL,
+  ],
+  [
+    'a publication that was dropped and made again',
+    `drop publication ${source.publication}; ${createPublication(source)}`,
+    ALL,
+  ],
   ['rows rewritten under the same type', 'alter table item alter n type int using n + 1', ITEM],
   ['a column that gives old rows a value without a rewrite', 'alter table item add vat int not null default 19', ITEM],
   ['columns that take each other’s names', 'alter table item rename id to was; alter table item rename n to id', ITEM],
@@ -126,7 +156,11 @@ test.each([
     'create schema if not exists attic; alter table item set schema attic',
     'TABLE_MISMATCH',
   ],
-  ['a table without WAL', 'alter table item set unlogged', 'TABLE_MISMATCH'],
+  [
+    'a table without WAL',
+    `alter publication ${source.publication} drop table item; alter table item set unlogged`,
+    'TABLE_MISMATCH',
+  ],
   ['a column of a key that is renamed', 'alter table item rename id to ident', 'TABLE_MISMATCH'],
   ['a replica identity of nothing', 'alter table item replica identity nothing', 'REPLICA_IDENTITY_INSUFFICIENT'],
   [
@@ -138,6 +172,24 @@ test.each([
   await sql.query(statement)
   await expect(announceChangedTables(sql, source)).rejects.toMatchObject({ code })
   expect((await newestEpoch(sql, source.name))!.shape).toBeNull()
+})
+
+test('a table that changes between two looks at it is said too', async () => {
+  await sql.query('truncate item')
+  let layoutsRead = 0
+  const disturbed = new Proxy(sql, {
+    get: (client, name) => {
+      if (name !== 'query') return Reflect.get(client, name)
+      return async (text: string, values: unknown[]) => {
+        const result = await client.query(text, values)
+        if (text.includes('relfilenode') && ++layoutsRead === 1) await client.query('truncate visit_low')
+        return result
+      }
+    },
+  })
+  const first = await announceChangedTables(disturbed, source)
+  const second = await announceChangedTables(sql, source)
+  expect([...new Set([...first, ...second])].sort()).toEqual(ALL.tables)
 })
 
 test('nothing is said in an epoch that may not be continued anyway', async () => {

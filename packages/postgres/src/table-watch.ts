@@ -1,7 +1,7 @@
 import type { Source } from '@tidemark/protocol'
 import type { Client } from 'pg'
 import { distrustNewestEpoch, newestEpoch } from './epoch.ts'
-import { checkTables, layoutsIn } from './replica-identity.ts'
+import { checkTables, type Layouts, layoutsIn, layoutsOf } from './replica-identity.ts'
 import { readLayouts } from './table-layout.ts'
 
 /** Nobody is told anything twice, nor by two; and what is said need not wait for a standby. */
@@ -21,18 +21,24 @@ export async function announceChangedTables(client: Client, source: Source): Pro
   const epoch = await newestEpoch(client, source.name)
   // An epoch that may not be continued has all its values refilled soon.
   if (!epoch || epoch.shape === null) return []
-  const before = layoutsIn(epoch.shape)
-  const now = await readLayouts(client, source)
-  const isChanged = (table: string) => now.get(table)?.layout !== before[table]
-  const changed = [...new Set([...now.keys(), ...Object.keys(before)])].filter(isChanged)
-  if (changed.length === 0) return []
+  const looked = changedSince(epoch.shape, layoutsOf(await readLayouts(client, source)))
+  if (looked.length === 0) return []
   const shape = await soundShape(client, source)
+  // What is recorded was read a moment later: whatever has changed since the look will not be found by the next one.
+  const changed = [...new Set([...looked, ...changedSince(epoch.shape, layoutsIn(shape))])]
   const keyspaces = Object.values(source.keyspaces).filter((k) =>
     changed.some((table) => Object.hasOwn(k.tables, table)),
   )
   const message = JSON.stringify({ keyspaces: keyspaces.map((k) => k.name) })
   await client.query(ANNOUNCE, [source.name, epoch.number, epoch.shape, shape, message])
   return changed
+}
+
+/** The tables whose layouts are not those that a description names. */
+function changedSince(shape: string, now: Layouts): string[] {
+  const before = layoutsIn(shape)
+  const tables = new Set([...Object.keys(now), ...Object.keys(before)])
+  return [...tables].filter((table) => now[table] !== before[table])
 }
 
 async function soundShape(client: Client, source: Source): Promise<string> {

@@ -87,9 +87,11 @@ async function openAlone(options: OpeningOptions): Promise<OpenedSource> {
 /** What Postgres says. */
 async function inspect({ client, source, turn, undecodableFrom, busLostRecords }: OpeningOptions) {
   const { systemIdentifier, timeline, insertLsn } = turn.server
-  const found = await checkTables(client, source)
+  await checkTables(client, source)
   await ensureEpochTable(client)
   await ensurePublication(client, source)
+  // Once more: the publication that they are in, perhaps made just now, is a part of what is found.
+  const found = await checkTables(client, source)
   const newest = await newestEpoch(client, source.name)
   // What happened to the rows alone is said in the stream, at the first look: a TRUNCATE does not cost the epoch.
   const shape = newest?.shape && makesSameKeys(newest.shape, found) ? newest.shape : found
