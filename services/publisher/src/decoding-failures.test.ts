@@ -18,3 +18,10 @@ test('a slot that has moved on is counted anew', () => {
   for (const from of [100n, 100n, 200n, 200n]) failures.ended(UNDECODABLE, from)
   expect(failures.lastingFrom).toBeUndefined()
 })
+
+test('a slot that the server will not stream from counts, though it does not call it lost', () => {
+  const failures = new DecodingFailures()
+  const refused = new TidemarkError('SLOT_LOST', 'the slot cannot be streamed from')
+  for (const from of [100n, 100n, 100n]) failures.ended(refused, from)
+  expect(failures.lastingFrom).toBe(100n)
+})
