@@ -1,9 +1,19 @@
 import { readFile } from 'node:fs/promises'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
-import { type Certificate, CertificateAuthority, KafkaServer, RunFolder } from '@tidemark/local'
+import {
+  type Certificate,
+  CertificateAuthority,
+  KAFKA_AUTHORIZER,
+  KafkaServer,
+  RunFolder,
+  waitUntil,
+} from '@tidemark/local'
 import { isTidemarkError } from '@tidemark/protocol'
-import { serviceLog } from '@tidemark/service'
+import { type Logger, serviceLog } from '@tidemark/service'
+import kafkajs from 'kafkajs'
 import { type KafkaConnection, type KafkaSasl, type KafkaTls, kafkaClient, kafkaError } from './client.ts'
+import { ensureTopic } from './topic.ts'
+import { readTopic } from './topic-facts.ts'
 
 const PASSWORD = 'hunter2 is secret'
 /** A refusal that kafkajs takes for a passing failure is tried four times. */
@@ -23,6 +33,7 @@ beforeAll(async () => {
   const foreign = await CertificateAuthority.create(folder.at('foreign'))
   const certificate = await authority.server('broker')
   server = await KafkaServer.start({
+    settings: KAFKA_AUTHORIZER,
     users: { publisher: PASSWORD },
     listeners: {
       sasl: { certificate, sasl: true },
@@ -69,9 +80,12 @@ function brokersOf(listener: string): string {
   return listener === 'plain' ? server.brokers : server.brokersOf(listener)
 }
 
-async function ask(connection: KafkaConnection, log = serviceLog('test', 'silent')): Promise<number> {
-  const kafka = kafkaClient({ ...connection, clientId: 'test', requestTimeoutMs: 5_000, log })
-  const admin = kafka.admin()
+function clientOf(connection: KafkaConnection, log = serviceLog('test', 'silent')) {
+  return kafkaClient({ ...connection, clientId: 'test', requestTimeoutMs: 5_000, log })
+}
+
+async function ask(connection: KafkaConnection, log?: Logger): Promise<number> {
+  const admin = clientOf(connection, log).admin()
   try {
     await admin.connect()
     return (await admin.describeCluster()).brokers.length
@@ -147,4 +161,31 @@ test.each([
   const { code, message } = await refusalOf(listener, how())
   expect([code, message]).toEqual(['SERVER_UNREACHABLE', expect.stringContaining('TLS and SASL')])
   expect(performance.now() - sinceMs).toBeLessThan(BOUND_MS)
+})
+
+test('what a topic is like is told to an account that may not read its settings, all but these', async () => {
+  const owner = clientOf({ brokers: [server.brokers] })
+  const account = clientOf({ brokers: [server.brokersOf('sasl')], tls, ...login('plain') })
+  await ensureTopic(owner, { topic: 'shop', partitions: 2, replicationFactor: 1 })
+  const admin = owner.admin()
+  await admin.connect()
+  const allow = (operation: number) =>
+    admin.createAcls({
+      acl: [
+        {
+          ...{ resourceType: kafkajs.AclResourceTypes.TOPIC, resourceName: 'shop', operation },
+          ...{ resourcePatternType: kafkajs.ResourcePatternTypes.LITERAL, principal: 'User:publisher', host: '*' },
+          permissionType: kafkajs.AclPermissionTypes.ALLOW,
+        },
+      ],
+    })
+  const seen = async () => (await readTopic(account, 'shop')).topic
+  expect(await seen()).toBeUndefined()
+  await allow(kafkajs.AclOperationTypes.DESCRIBE)
+  await waitUntil('the account sees the topic', async () => (await seen()) !== undefined, { timeoutMs: 10_000 })
+  const topic = await seen()
+  expect([topic?.partitions.length, topic?.settings]).toEqual([2, undefined])
+  await allow(kafkajs.AclOperationTypes.DESCRIBE_CONFIGS)
+  await waitUntil('and its settings', async () => (await seen())?.settings !== undefined, { timeoutMs: 10_000 })
+  await admin.disconnect()
 })

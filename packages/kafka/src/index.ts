@@ -10,4 +10,4 @@ export {
 export { type Coordinated, coordinatorCause } from './coordinator.ts'
 export { type KafkaSettings, kafkaConnection, kafkaSettings } from './settings.ts'
 export { ensureTopic, type TopicOptions, topicSettings, wrongPartitions } from './topic.ts'
-export { type PartitionFacts, readTopic, type Topic, type TopicFacts } from './topic-facts.ts'
+export { type PartitionFacts, readTopic, type Topic, type TopicFacts, type TopicSettings } from './topic-facts.ts'

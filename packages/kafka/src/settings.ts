@@ -45,27 +45,25 @@ export function kafkaConnection(given: KafkaSettings): KafkaConnection {
   return { brokers: given.TIDEMARK_KAFKA_BROKERS, tls, sasl }
 }
 
+const PEM_FILES = {
+  ca: 'TIDEMARK_KAFKA_TLS_CA_FILE',
+  cert: 'TIDEMARK_KAFKA_TLS_CERT_FILE',
+  key: 'TIDEMARK_KAFKA_TLS_KEY_FILE',
+} as const
+
 function tlsOf(given: KafkaSettings, mistakes: SettingsMistakes): KafkaTls | undefined {
-  const {
-    TIDEMARK_KAFKA_TLS: isOn,
-    TIDEMARK_KAFKA_TLS_CA_FILE: caFile,
-    TIDEMARK_KAFKA_TLS_CERT_FILE: certFile,
-    TIDEMARK_KAFKA_TLS_KEY_FILE: keyFile,
-  } = given
-  if (!isOn) {
+  if (!given.TIDEMARK_KAFKA_TLS) {
     // Whoever names a certificate believes the connection to be encrypted.
-    if (caFile ?? certFile ?? keyFile)
+    if (Object.values(PEM_FILES).some((name) => given[name])) {
       mistakes.add('TIDEMARK_KAFKA_TLS_…_FILE: nothing without TIDEMARK_KAFKA_TLS=true')
+    }
     return undefined
   }
-  if ((certFile === undefined) !== (keyFile === undefined)) {
-    mistakes.add('TIDEMARK_KAFKA_TLS_CERT_FILE and TIDEMARK_KAFKA_TLS_KEY_FILE: give both or none')
+  if ((given[PEM_FILES.cert] === undefined) !== (given[PEM_FILES.key] === undefined)) {
+    mistakes.add(`${PEM_FILES.cert} and ${PEM_FILES.key}: give both or none`)
   }
-  const pems = {
-    ca: mistakes.file('TIDEMARK_KAFKA_TLS_CA_FILE', caFile),
-    cert: mistakes.file('TIDEMARK_KAFKA_TLS_CERT_FILE', certFile),
-    key: mistakes.file('TIDEMARK_KAFKA_TLS_KEY_FILE', keyFile),
-  }
+  const held = (name: (typeof PEM_FILES)[keyof typeof PEM_FILES]) => mistakes.file(name, given[name])
+  const pems = { ca: held(PEM_FILES.ca), cert: held(PEM_FILES.cert), key: held(PEM_FILES.key) }
   checkPem(pems, mistakes)
   return pems
 }
@@ -73,10 +71,10 @@ function tlsOf(given: KafkaSettings, mistakes: SettingsMistakes): KafkaTls | und
 /** Node takes a CA file without any certificate for one that trusts nobody, and says so only when it connects. */
 function checkPem({ ca, cert, key }: KafkaTls, mistakes: SettingsMistakes): void {
   if (ca !== undefined && !succeeds(() => new X509Certificate(ca))) {
-    mistakes.add('TIDEMARK_KAFKA_TLS_CA_FILE: holds no certificate in PEM')
+    mistakes.add(`${PEM_FILES.ca}: holds no certificate in PEM`)
   }
   if (cert !== undefined && key !== undefined && !succeeds(() => createSecureContext({ cert, key }))) {
-    mistakes.add('TIDEMARK_KAFKA_TLS_CERT_FILE and TIDEMARK_KAFKA_TLS_KEY_FILE: not a certificate and its key in PEM')
+    mistakes.add(`${PEM_FILES.cert} and ${PEM_FILES.key}: not a certificate and its key in PEM`)
   }
 }
 

@@ -1,4 +1,4 @@
-import kafkajs, { type Kafka } from 'kafkajs'
+import kafkajs, { type Admin, type Kafka } from 'kafkajs'
 
 // Node finds but the first of this CommonJS module's names: the others come with the whole.
 
@@ -11,9 +11,12 @@ export interface TopicFacts {
 
 export interface Topic {
   readonly partitions: readonly PartitionFacts[]
-  /** Setting → value; what is not set at the topic has its broker's value. */
-  readonly settings: Readonly<Record<string, string>>
+  /** What is not set at the topic has its broker's value; undefined where the account may not ask (DescribeConfigs). */
+  readonly settings: TopicSettings | undefined
 }
+
+/** Setting → value. */
+export type TopicSettings = Readonly<Record<string, string>>
 
 export interface PartitionFacts {
   readonly partition: number
@@ -35,11 +38,6 @@ export async function readTopic(kafka: Kafka, topic: string): Promise<TopicFacts
     if (!(await admin.listTopics()).includes(topic)) return { brokers: brokers.length, topic: undefined }
     const { topics } = await admin.fetchTopicMetadata({ topics: [topic] })
     const offsets = await admin.fetchTopicOffsets(topic)
-    const described = await admin.describeConfigs({
-      includeSynonyms: false,
-      resources: [{ type: kafkajs.ConfigResourceTypes.TOPIC, name: topic }],
-    })
-    const entries = described.resources[0]?.configEntries ?? []
     const partitions = (topics[0]?.partitions ?? []).map(({ partitionId, leader, replicas, isr }) => {
       const at = offsets.find(({ partition }) => partition === partitionId)
       const range = { low: BigInt(at?.low ?? 0), high: BigInt(at?.high ?? 0) }
@@ -49,10 +47,24 @@ export async function readTopic(kafka: Kafka, topic: string): Promise<TopicFacts
       brokers: brokers.length,
       topic: {
         partitions: partitions.sort((a, b) => a.partition - b.partition),
-        settings: Object.fromEntries(entries.map(({ configName, configValue }) => [configName, configValue])),
+        settings: await readTopicSettings(admin, topic),
       },
     }
   } finally {
     await admin.disconnect().catch(() => undefined)
+  }
+}
+
+async function readTopicSettings(admin: Admin, topic: string): Promise<TopicSettings | undefined> {
+  try {
+    const { resources } = await admin.describeConfigs({
+      includeSynonyms: false,
+      resources: [{ type: kafkajs.ConfigResourceTypes.TOPIC, name: topic }],
+    })
+    const entries = resources[0]?.configEntries ?? []
+    return Object.fromEntries(entries.map(({ configName, configValue }) => [configName, configValue]))
+  } catch (error) {
+    if ((error as { type?: unknown }).type === 'TOPIC_AUTHORIZATION_FAILED') return undefined
+    throw error
   }
 }

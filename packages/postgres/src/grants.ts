@@ -72,6 +72,13 @@ export function leastPrivilege(source: Source, roles: Roles): SqlSection[] {
       sql: `grant usage on schema tidemark to ${app};\ngrant select on tidemark.epoch to ${app};`,
     },
     {
+      why:
+        'Not needed where the app loads from the primary alone. With it the app sees at once that a replica follows a\n' +
+        'promoted server; without, at the replica’s next restart point. It shows the app the statements of all other\n' +
+        'sessions, too, which may hold values.',
+      sql: `-- grant pg_read_all_stats to ${app};`,
+    },
+    {
       why: 'What the app calls to say that something has changed which no published table shows.',
       sql: INVALIDATE_FUNCTION.replace(/^ {2}/gm, '').trim(),
     },

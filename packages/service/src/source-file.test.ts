@@ -11,7 +11,7 @@ test('the default export is the source', async () => {
 })
 
 test.each([
-  ['missing', /^CONFIG_INVALID: there is no file .*missing\.config\.ts$/],
+  ['missing', /^CONFIG_INVALID: there is no file .*missing\.config\.ts\. TIDEMARK_CONFIG names it/],
   ['no-default', /^CONFIG_INVALID: .* has no default export\. Write: export default defineSource/],
   ['plain', /^CONFIG_INVALID: .* was not made by defineSource\. Write: export default defineSource/],
   ['throwing', /^CONFIG_INVALID: .*throwing\.config\.ts cannot be loaded: the shop is shut$/],

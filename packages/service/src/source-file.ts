@@ -7,7 +7,10 @@ import { isTidemarkError, type Source, TidemarkError } from '@tidemark/protocol'
 export async function loadSource(path: string): Promise<Source> {
   const file = resolve(path)
   const found = await stat(file).catch(() => undefined)
-  if (!found?.isFile()) throw new TidemarkError('CONFIG_INVALID', `there is no file ${file}`)
+  if (!found?.isFile()) {
+    const mend = 'TIDEMARK_CONFIG names it, relative to the working directory'
+    throw new TidemarkError('CONFIG_INVALID', `there is no file ${file}`, { mend })
+  }
   const module = await importModule(file)
   if (!('default' in module)) {
     throw new TidemarkError('CONFIG_INVALID', `${file} has no default export`, { mend: HOW })

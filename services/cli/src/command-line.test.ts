@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals'
 import { TidemarkError } from '@tidemark/protocol'
+import type { Environment } from '@tidemark/service'
 import type { Command } from './command.ts'
 import { runCommandLine } from './command-line.ts'
 import { doctor } from './doctor/doctor.ts'
@@ -15,9 +16,13 @@ function doing(run: () => Promise<ExitCode>): Command {
 }
 
 async function runs(commands: readonly Command[], ...args: string[]) {
+  return runsWith({}, commands, ...args)
+}
+
+async function runsWith(env: Environment, commands: readonly Command[], ...args: string[]) {
   const printed: string[] = []
   const complaints: string[] = []
-  const terminal = { env: {}, print: (t: string) => printed.push(t), complain: (t: string) => complaints.push(t) }
+  const terminal = { env, print: (t: string) => printed.push(t), complain: (t: string) => complaints.push(t) }
   const code = await runCommandLine(commands, args, terminal)
   return { code, printed: printed.join('\n'), complaints: complaints.join('\n') }
 }
@@ -57,6 +62,14 @@ test('what goes wrong is one sentence, without a password', async () => {
   })
   const { code, complaints } = await runs([failing], 'do')
   expect([code, complaints]).toEqual([1, 'tidemark do: SERVER_UNREACHABLE: postgres://u:***@h/d is away'])
+})
+
+test('what a slip in the environment leaves unset is told, whatever becomes of the command', async () => {
+  const slip = { TIDEMARK_KAFKA_TLSS: 'true' }
+  const told = 'TIDEMARK_KAFKA_TLSS is set and not known: was TIDEMARK_KAFKA_TLS meant?'
+  expect(await runsWith(slip, [doing(async () => 0)], 'do')).toMatchObject({ code: 0, complaints: told })
+  const failing = doing(async () => Promise.reject(new Error('closed connection')))
+  expect(await runsWith(slip, [failing], 'do')).toMatchObject({ code: 1, complaints: expect.stringContaining(told) })
 })
 
 test('a command’s own exit code is the process’s', async () => {

@@ -3,7 +3,7 @@ import { isTidemarkError } from '@tidemark/protocol'
 import { redactUrls, settingsTable } from '@tidemark/service'
 import type { Command, Flags, Terminal } from './command.ts'
 import { EXIT_CODE, type ExitCode } from './exit-code.ts'
-import { cliSettings } from './settings.ts'
+import { cliSettings, settingsSlips } from './settings.ts'
 
 /** From the arguments to the exit code. Nothing is thrown: what goes wrong is said in a line, without any password. */
 export async function runCommandLine(
@@ -21,9 +21,17 @@ export async function runCommandLine(
     terminal.complain(`tidemark: ${what}\n\n${overview(commands)}`)
     return EXIT_CODE.mistaken
   }
+  const code = await ended(command, rest, terminal)
+  // Settings that are missing are told with what may have been meant.
+  if (code !== EXIT_CODE.mistaken) for (const slip of settingsSlips(terminal.env)) terminal.complain(slip)
+  return code
+}
+
+async function ended(command: Command, rest: readonly string[], terminal: Terminal): Promise<ExitCode> {
   try {
     const flags = flagsOf(command, rest)
-    return flags.help ? answer(terminal, helpOf(command)) : await command.run(flags, terminal)
+    if (flags.help) return answer(terminal, helpOf(command))
+    return await command.run(flags, terminal)
   } catch (error) {
     return report(command, error, terminal)
   }
@@ -52,9 +60,12 @@ function helpOf({ name, summary, help }: Command): string {
 function report({ name }: Command, error: unknown, terminal: Terminal): ExitCode {
   const message = redactUrls(error instanceof Error ? error.message : String(error))
   terminal.complain(`tidemark ${name}: ${message}`)
-  const isMistake = isTidemarkError(error, 'SETTINGS_INVALID') || isTidemarkError(error, 'CONFIG_INVALID')
-  if (!isMistake && !isArgumentError(error)) return EXIT_CODE.wrong
-  terminal.complain(`  tidemark ${name} --help says what it takes`)
+  if (isArgumentError(error)) {
+    terminal.complain(`  tidemark ${name} --help says what it takes`)
+    return EXIT_CODE.mistaken
+  }
+  if (!isTidemarkError(error, 'SETTINGS_INVALID') && !isTidemarkError(error, 'CONFIG_INVALID')) return EXIT_CODE.wrong
+  terminal.complain('  tidemark --help lists the settings')
   return EXIT_CODE.mistaken
 }
 

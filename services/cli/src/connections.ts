@@ -21,8 +21,8 @@ export async function withPostgres<T>(
 ): Promise<T> {
   const client = await connect(url, CLIENT, () => undefined)
   try {
-    await client.query(`set statement_timeout = ${timeoutMs}`)
-    return await withDeadline(ask(client), timeoutMs, 'no answer from Postgres')
+    const answer = client.query(`set statement_timeout = ${timeoutMs}`).then(() => ask(client))
+    return await withDeadline(answer, timeoutMs, 'no answer from Postgres')
   } finally {
     await disconnect(client)
   }

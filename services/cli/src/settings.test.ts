@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from '@jest/globals'
 import { withSettingsTable } from '@tidemark/service'
-import { cliSettings, readServers } from './settings.ts'
+import { cliSettings, readServers, settingsSlips } from './settings.ts'
 
 const GIVEN = { TIDEMARK_PRIMARY_URL: 'postgres://u:hidden@h/d', TIDEMARK_KAFKA_BROKERS: 'a:9092' }
 
@@ -40,6 +40,11 @@ test('mistakes are told all at once, those of a region’s variable too, and no 
     })
   expect(read).toThrow(/3 mistake.*TIDEMARK_REDIS_EU_WEST_URL/s)
   expect(read).not.toThrow(/hidden/)
+})
+
+test('a variable that looks like a slip is told, and one that names a region is not', () => {
+  const env = { ...GIVEN, TIDEMARK_KAFKA_TLSS: 'true', TIDEMARK_REDIS_EU_URL: 'redis://u:hidden@h' }
+  expect(settingsSlips(env)).toEqual(['TIDEMARK_KAFKA_TLSS is set and not known: was TIDEMARK_KAFKA_TLS meant?'])
 })
 
 test('the README holds the table of settings', () => {

@@ -1,6 +1,6 @@
 import { type KafkaConnection, kafkaConnection, kafkaSettings } from '@tidemark/kafka'
 import { postgresUrl, primarySettings, primaryUrl } from '@tidemark/postgres'
-import { type Environment, readSettings, serverUrl } from '@tidemark/service'
+import { type Environment, misspeltSettings, readSettings, serverUrl } from '@tidemark/service'
 import { z } from 'zod'
 
 const CONFIG = {
@@ -95,6 +95,14 @@ export function readServers(env: Environment): Servers & { readonly config: stri
       ...urlsOf(replicas),
     ],
   }
+}
+
+/** Variables that look like a slip: unset in effect, and nobody else would say so. */
+export function settingsSlips(env: Environment): string[] {
+  const isOfRegion = (name: string) => REDIS_OF_REGION.test(name) || REPLICA_OF_REGION.test(name)
+  return misspeltSettings(cliSettings, env)
+    .filter(({ given }) => !isOfRegion(given))
+    .map(({ given, meant }) => `${given} is set and not known: was ${meant} meant?`)
 }
 
 interface Variable {

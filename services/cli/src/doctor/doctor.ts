@@ -31,8 +31,9 @@ Exit code: 0 nothing that fails, 1 an error (with --strict, or a warning), 2 mis
   run: async (flags, { env, print }) => {
     const servers = readServers(env)
     const source = await loadSource(servers.config)
-    const findings = bySeverity(findingsOf(source, await readParts(source, servers), PATIENCE, Date.now()))
-    print(flags.json ? JSON.stringify(findings, null, 2) : report(source, findings))
+    const parts = await readParts(source, servers)
+    const findings = bySeverity(findingsOf(source, parts, PATIENCE, Date.now()))
+    print(flags.json ? JSON.stringify(findings, null, 2) : report(source, parts, findings))
     const fails = findings.some(({ severity }) => severity === 'error' || (flags.strict && severity === 'warning'))
     return fails ? EXIT_CODE.wrong : EXIT_CODE.fine
   },
@@ -70,13 +71,19 @@ export function sourceFindings(source: Source, facts: SourceFacts, patience: Pat
 function unreachable(where: string, failure: string): Finding {
   return {
     ...{ severity: 'error', check: 'unreachable', where },
-    ...{ what: failure, breaks: 'nothing can be said of it', mend: 'Start it, or mend its URL or its grants' },
+    ...{
+      what: failure,
+      breaks: 'nothing can be said of it',
+      mend: 'Start it, or mend the variable that names it, or what its role or account may do',
+    },
   }
 }
 
-function report({ name }: Source, findings: readonly Finding[]): string {
+/** The last line says what was looked at, too: of a server that no variable names there is no finding. */
+function report({ name }: Source, { regions, replicas }: Parts, findings: readonly Finding[]): string {
   const counts = (['error', 'warning', 'info'] as const).map((s) => findings.filter((f) => f.severity === s).length)
   const [errors, warnings, infos] = counts
-  const last = `${name}: ${errors} error(s), ${warnings} warning(s), ${infos} to know`
+  const looked = `source, topic, ${regions.length} Redis, ${replicas.length} replica(s)`
+  const last = `${name}: ${errors} error(s), ${warnings} warning(s), ${infos} to know; looked at ${looked}`
   return [...findings.map(findingText), last].join('\n\n')
 }

@@ -37,6 +37,6 @@ function reason(source: Source, { server }: SourceFacts, epoch: Exclude<SourceFa
     return `the server was promoted, from timeline ${epoch.timeline} to ${server.timeline}`
   if (epoch.start === null) return 'its opening was cut off, or is waiting for transactions that were running'
   if (epoch.slot !== source.slot) return `its slot was ${epoch.slot}`
-  if (epoch.shape === null) return 'the publication was missing or incomplete for a while'
+  if (epoch.shape === null) return 'the publication was incomplete, or a table not as the stream needs it, for a while'
   return undefined
 }

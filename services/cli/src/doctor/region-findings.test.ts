@@ -49,6 +49,7 @@ test.each<[string, Partial<ReplicaFacts>, string[]]>([
   ['another cluster', { systemIdentifier: 1n }, ['error replica-cluster']],
   ['a primary', { inRecovery: false }, ['error replica-promoted']],
   ['no connection to the primary', { isReceiving: false }, ['warning replica-cut-off']],
+  ['a timeline that the role does not see', { hidesTimeline: true }, ['warning replica-timeline']],
   ['paused replay', { isPaused: true }, ['warning replica-paused']],
   ['a long delay', { delayMs: 45_000 }, ['warning replica-lag']],
   ['an epoch that has not arrived', { epoch: undefined }, ['warning replica-epoch']],

@@ -1,3 +1,4 @@
+import { quoteIdentifier } from '@tidemark/postgres'
 import { durationText } from '../amount.ts'
 import type { ReplicaFacts } from '../facts/replica-facts.ts'
 import type { SourceFacts } from '../facts/source-facts.ts'
@@ -23,6 +24,7 @@ export function replicaFindings(
   if (misplaced) return [misplaced]
   return [
     ...replayFindings(tell, facts, source),
+    ...timelineFindings(tell, facts),
     ...feedbackFindings(tell, facts),
     ...failoverFindings(tell, slotName, facts, source),
   ]
@@ -63,6 +65,18 @@ function replayFindings(tell: Tell, facts: ReplicaFacts, source: SourceFacts | u
     found.push(tell('warning', 'replica-epoch', `it does not show epoch ${newest}`, breaks, mend))
   }
   return found
+}
+
+/** An app tells by it that its replica follows a promoted server. The control file has the new timeline only later. */
+function timelineFindings(tell: Tell, { hidesTimeline, role }: ReplicaFacts): Finding[] {
+  if (!hidesTimeline) return []
+  const breaks =
+    'after a promotion, until its next restart point, a value of the new history may for a moment be cached as one ' +
+    'of the old, and then nothing that is loaded there is cached'
+  const mend =
+    `On the primary: GRANT pg_read_all_stats TO ${quoteIdentifier(role)}\n` +
+    'which shows the role the statements of all other sessions, too'
+  return [tell('warning', 'replica-timeline', `role ${role} does not see its timeline`, breaks, mend)]
 }
 
 function feedbackFindings(tell: Tell, { settings }: ReplicaFacts): Finding[] {

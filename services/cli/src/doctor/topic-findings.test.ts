@@ -26,6 +26,7 @@ test.each<[string, Topic | undefined, string[]]>([
   ['a compacted topic', set({ 'cleanup.policy': 'compact,delete' }), ['error topic-compacted']],
   ['a short retention', set({ 'retention.ms': '3600000' }), ['warning topic-retention']],
   ['a retention by size', set({ 'retention.bytes': '1000000' }), ['warning topic-retention']],
+  ['settings that may not be read', { ...TOPIC, settings: undefined }, ['warning topic-settings-unseen']],
   ['unclean elections', set({ 'unclean.leader.election.enable': 'true' }), ['warning topic-unclean']],
   ['messages that are too small', set({ 'max.message.bytes': '100000' }), ['error topic-message-bytes']],
 ])('%s is found', (_, topic, expected) => {

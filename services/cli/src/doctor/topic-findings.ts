@@ -1,4 +1,4 @@
-import { type Topic, type TopicFacts, topicSettings } from '@tidemark/kafka'
+import { type Topic, type TopicFacts, type TopicSettings, topicSettings } from '@tidemark/kafka'
 import type { Source } from '@tidemark/protocol'
 import { bytesText, durationText } from '../amount.ts'
 import type { Finding, Severity } from './finding.ts'
@@ -14,14 +14,33 @@ function finding(severity: Severity, check: string, what: string, breaks: string
 
 export function topicFindings(source: Source, { topic, brokers }: TopicFacts): Finding[] {
   if (topic === undefined) {
-    const mend = 'tidemark init --yes, or start the publisher: it makes the topic'
+    const mend =
+      'tidemark init --yes, or start the publisher: it makes the topic. ' +
+      'If it exists, this account lacks the ACL that shows it: Describe'
     return [finding('error', 'topic-missing', `there is no topic ${source.topic}`, 'nothing can be published', mend)]
   }
   return [
     ...partitionFindings(source, topic),
-    ...copyFindings(source, topic, brokers),
-    ...retentionFindings(source, topic),
-    ...electionFindings(source, topic),
+    ...copyFindings(topic, brokers),
+    ...(topic.settings ? settingsFindings(source, topic, topic.settings) : [unseenSettings(source)]),
+  ]
+}
+
+function unseenSettings({ topic }: Source): Finding {
+  return finding(
+    'warning',
+    'topic-settings-unseen',
+    'this account may not read its settings: it lacks DescribeConfigs',
+    'nobody notices when records are compacted, deleted early or acknowledged by too few copies',
+    `kafka-acls.sh --add --allow-principal User:… --operation DescribeConfigs --topic ${topic}`,
+  )
+}
+
+function settingsFindings(source: Source, topic: Topic, settings: TopicSettings): Finding[] {
+  return [
+    ...minInSyncFindings(source, topic, settings),
+    ...retentionFindings(source, settings),
+    ...electionFindings(source, settings),
   ]
 }
 
@@ -52,11 +71,9 @@ function partitionFindings(source: Source, { partitions }: Topic): Finding[] {
   return found
 }
 
-function copyFindings(source: Source, { partitions, settings }: Topic, brokers: number): Finding[] {
-  const copies = Math.min(...partitions.map(({ replicas }) => replicas))
-  const minInSync = Number(settings['min.insync.replicas'] ?? 1)
+function copyFindings({ partitions, settings }: Topic, brokers: number): Finding[] {
   const found: Finding[] = []
-  if (copies < 2) {
+  if (leastCopies(partitions) < 2) {
     found.push(
       finding(
         // Of one broker nobody can ask for two copies.
@@ -68,27 +85,36 @@ function copyFindings(source: Source, { partitions, settings }: Topic, brokers: 
       ),
     )
   }
-  if (copies >= 3 && minInSync < 2) {
-    found.push(
-      finding(
-        'warning',
-        'topic-min-insync',
-        `min.insync.replicas is ${minInSync} of ${copies} copies`,
-        'what one broker alone acknowledged is lost with it; the publisher then opens a new epoch',
-        alter(source, 'min.insync.replicas', '2'),
-      ),
-    )
-  }
   const behind = partitions.filter(({ inSync, replicas, leader }) => leader >= 0 && inSync < replicas)
   if (behind.length > 0) {
-    const breaks = `with fewer than ${minInSync} in sync, publishing stands still`
+    const least = settings?.['min.insync.replicas'] ?? 'min.insync.replicas'
+    const breaks = `with fewer than ${least} in sync, publishing stands still`
     const mend = 'See which broker is away or behind'
     found.push(finding('warning', 'topic-in-sync', `${behind.length} partition(s) lack copies in sync`, breaks, mend))
   }
   return found
 }
 
-function retentionFindings(source: Source, { settings }: Topic): Finding[] {
+function leastCopies(partitions: Topic['partitions']): number {
+  return Math.min(...partitions.map(({ replicas }) => replicas))
+}
+
+function minInSyncFindings(source: Source, { partitions }: Topic, settings: TopicSettings): Finding[] {
+  const copies = leastCopies(partitions)
+  const minInSync = Number(settings['min.insync.replicas'] ?? 1)
+  if (copies < 3 || minInSync >= 2) return []
+  return [
+    finding(
+      'warning',
+      'topic-min-insync',
+      `min.insync.replicas is ${minInSync} of ${copies} copies`,
+      'what one broker alone acknowledged is lost with it; the publisher then opens a new epoch',
+      alter(source, 'min.insync.replicas', '2'),
+    ),
+  ]
+}
+
+function retentionFindings(source: Source, settings: TopicSettings): Finding[] {
   const found: Finding[] = []
   const sound = topicSettings(1)
   const policy = settings['cleanup.policy'] ?? ''
@@ -111,7 +137,7 @@ function retentionFindings(source: Source, { settings }: Topic): Finding[] {
   return found
 }
 
-function electionFindings(source: Source, { settings }: Topic): Finding[] {
+function electionFindings(source: Source, settings: TopicSettings): Finding[] {
   const found: Finding[] = []
   if (settings['unclean.leader.election.enable'] === 'true') {
     const breaks = 'a broker that lacks acknowledged events may lead; the publisher then opens a new epoch'

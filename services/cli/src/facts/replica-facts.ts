@@ -12,6 +12,10 @@ export interface ReplicaFacts {
   readonly isPaused: boolean
   /** Whether it has a connection to a server that it receives from. */
   readonly isReceiving: boolean
+  /** Who asks. */
+  readonly role: string
+  /** Whether the role, which lacks pg_read_all_stats, does not see on which timeline it receives. */
+  readonly hidesTimeline: boolean
   /** Of its `primary_conninfo`, which may hold a password: whether it names a database. Null where the role may not see. */
   readonly namesDatabase: boolean | null
   /** Name → value; what the role may not see, or the version does not have, is absent. */
@@ -30,6 +34,8 @@ export async function readReplica(client: Client, source: Source): Promise<Repli
                  then extract(epoch from clock_timestamp() - pg_last_xact_replay_timestamp())::float8 * 1000 end as delay_ms,
             pg_is_in_recovery() and pg_is_wal_replay_paused() as is_paused,
             exists (select from pg_stat_wal_receiver) as is_receiving,
+            exists (select from pg_stat_wal_receiver where received_tli is null) as hides_timeline,
+            current_user::text as role,
             (select setting ~ 'dbname *=' from pg_settings where name = 'primary_conninfo') as names_database,
             (select json_object_agg(name, setting) from pg_settings where name = any($1)) as settings,
             exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -45,6 +51,8 @@ export async function readReplica(client: Client, source: Source): Promise<Repli
     delayMs: row.delay_ms,
     isPaused: row.is_paused,
     isReceiving: row.is_receiving,
+    role: row.role,
+    hidesTimeline: row.hides_timeline,
     namesDatabase: row.names_database,
     settings: row.settings,
     epoch: row.has_epochs ? await newestEpoch(client, source.name) : 'no-table',
@@ -58,6 +66,8 @@ interface ReplicaRow {
   readonly delay_ms: number | null
   readonly is_paused: boolean
   readonly is_receiving: boolean
+  readonly role: string
+  readonly hides_timeline: boolean
   readonly names_database: boolean | null
   readonly settings: Record<string, string>
   readonly has_epochs: boolean

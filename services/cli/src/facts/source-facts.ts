@@ -30,7 +30,7 @@ export interface SourceFacts {
   readonly transactions: readonly OpenTransaction[]
 }
 
-/** Reads all of it; seven queries. Throws what the driver does: it has no answer to give in its place. */
+/** Reads all of it, one query after the other. Throws what the driver does: it has no answer to give in its place. */
 export async function readSource(client: Client, source: Source): Promise<SourceFacts> {
   const server = await readPrimary(client)
   const grants = await readGrants(client, source)

@@ -60,6 +60,7 @@ async function initialise(flags: Flags, { env, print }: Terminal): Promise<ExitC
     print('\nNothing was changed; with --yes it is done.')
     return EXIT_CODE.pending
   }
+  print('')
   for (const { part } of todo) {
     await orRefused(part, carryOut(part, source, servers))
     print(`done      ${part}`)

@@ -81,6 +81,7 @@ function recordsBehind(views: readonly (View | null)[], { partitions }: NonNulla
 function replicaLine(facts: ReplicaFacts): string {
   if (!facts.inRecovery) return 'NOT IN RECOVERY: a primary'
   const delay = facts.delayMs === null ? 'nothing left to replay' : `${durationText(facts.delayMs)} behind`
+  const trouble = `${facts.isPaused ? ', replay PAUSED' : ''}${facts.isReceiving ? '' : ', receives NOTHING'}`
   const epoch = typeof facts.epoch === 'object' ? `epoch ${facts.epoch.number}` : 'no epoch'
-  return `replayed to ${facts.replayed ?? '?'}, ${delay}, ${epoch}${facts.isPaused ? ', replay PAUSED' : ''}`
+  return `replayed to ${facts.replayed ?? '?'}, ${delay}, ${epoch}${trouble}`
 }

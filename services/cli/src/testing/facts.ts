@@ -144,6 +144,8 @@ export const REPLICA: ReplicaFacts = {
   delayMs: null,
   isPaused: false,
   isReceiving: true,
+  role: 'shop',
+  hidesTimeline: false,
   namesDatabase: true,
   settings: {
     hot_standby_feedback: 'on',
