@@ -3,7 +3,6 @@ import type { Topic, TopicFacts } from '@tidemark/kafka'
 import { topicSettings } from '@tidemark/kafka'
 import type { TableMistake } from '@tidemark/postgres'
 import { defineSource, ORIGIN, parseLsn, position, type Version, version } from '@tidemark/protocol'
-import type { Parts } from '../facts/parts.ts'
 import type { PrimaryFacts } from '../facts/primary-facts.ts'
 import type { RedisFacts } from '../facts/redis-facts.ts'
 import type { ReplicaFacts } from '../facts/replica-facts.ts'
@@ -153,11 +152,4 @@ export const REPLICA: ReplicaFacts = {
     primary_slot_name: 'eu_west',
   },
   epoch: SOURCE.epoch,
-}
-
-export const PARTS: Parts = {
-  source: { facts: SOURCE },
-  topic: { facts: KAFKA },
-  regions: [{ name: 'eu-west', facts: REDIS }],
-  replicas: [{ name: 'eu-west', facts: REPLICA }],
 }
