@@ -1,4 +1,5 @@
 import type { Kafka } from 'kafkajs'
+import { createCluster } from './cluster.ts'
 import { refusalOf } from './refusal.ts'
 
 /** Whose coordinator: a consumer group's, or a transactional id's. */
@@ -17,7 +18,7 @@ export async function coordinatorCause(error: unknown, kafka: Kafka, what: Coord
 }
 
 async function refusalOfCoordinator(kafka: Kafka, { type, id }: Coordinated): Promise<unknown> {
-  const cluster = createCluster(kafka)
+  const cluster = createCluster<Cluster>(kafka)
   try {
     await cluster.connect()
     const broker = await cluster.brokerPool.findConnectedBroker()
@@ -32,7 +33,6 @@ async function refusalOfCoordinator(kafka: Kafka, { type, id }: Coordinated): Pr
 
 const COORDINATOR_TYPES = { group: 0, transaction: 1 } as const
 
-/** What kafkajs 2.2.4 has inside and does not offer; the version is pinned. */
 interface Cluster {
   connect(): Promise<void>
   disconnect(): Promise<void>
@@ -41,10 +41,4 @@ interface Cluster {
 
 interface Broker {
   findGroupCoordinator(question: { readonly groupId: string; readonly coordinatorType: number }): Promise<unknown>
-}
-
-function createCluster(kafka: Kafka): Cluster {
-  const create = Object.getOwnPropertySymbols(kafka).find((s) => s.description === 'private:Kafka:createCluster')
-  if (create === undefined) throw new Error('this is not kafkajs 2.2.4')
-  return (kafka as unknown as Record<symbol, (options: object) => Cluster>)[create]!({ metadataMaxAge: 300_000 })
 }

@@ -7,6 +7,7 @@ export {
   kafkaClient,
   kafkaError,
 } from './client.ts'
+export { createCluster } from './cluster.ts'
 export { type Coordinated, coordinatorCause } from './coordinator.ts'
 export { type KafkaSettings, kafkaConnection, kafkaSettings } from './settings.ts'
 export { ensureTopic, type TopicOptions, topicSettings, wrongPartitions } from './topic.ts'

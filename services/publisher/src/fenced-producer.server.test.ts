@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { createCluster } from '@tidemark/kafka'
 import { freePort, KafkaServer, TcpProxy, waitUntil } from '@tidemark/local'
 import { isTidemarkError } from '@tidemark/protocol'
 import { Kafka, logLevel } from 'kafkajs'
 import { pino } from 'pino'
 import { Bus, transactionalIdOf } from './bus.ts'
 import { FencedProducer } from './fenced-producer.ts'
-import { createCluster } from './kafkajs-internals.ts'
+import type { Cluster } from './kafkajs-internals.ts'
 import { OffsetWatch } from './offset-watch.ts'
 import { fromZombies, readTopicLog } from './testing/topic-log.ts'
 
@@ -114,7 +115,7 @@ test('once Kafka has forgotten the id, a later one is told that it shuts out nob
   await using first = await taken('forgotten', 1)
   // To ask is to be remembered anew: each of these, known to Kafka since now, is asked once.
   const client = new Kafka({ brokers: [kafka.brokers], logLevel: logLevel.NOTHING })
-  const cluster = createCluster(client)
+  const cluster = createCluster<Cluster>(client)
   await cluster.connect()
   const probes = Array.from({ length: 60 }, (_, i) => new FencedProducer(client, cluster, `probe-${i}`))
   for (const probe of probes) expect(await probe.initialise()).toBe(0)

@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module'
-import type { Kafka, Logger, Producer } from 'kafkajs'
+import type { Logger, Producer } from 'kafkajs'
 
 // What kafkajs 2.2.4 has inside and does not offer: a producer id of a transactional id for batches without a
 // transaction, and reading at an offset without a consumer group. The version is pinned; a test says what may not change.
@@ -79,17 +79,3 @@ export const createMessageProducer: (options: MessageProducerOptions) => Pick<Pr
 )
 
 export const createRetry: (options: { readonly retries: number }) => unknown = load('kafkajs/src/retry')
-
-const METADATA_MAX_AGE_MS = 300_000
-
-/** Connections as the client's own producers have them, with its credentials; one request at a time to each broker. */
-export function createCluster(kafka: Kafka): Cluster {
-  const create = Object.getOwnPropertySymbols(kafka).find((s) => s.description === 'private:Kafka:createCluster')
-  if (create === undefined) throw new Error('this is not kafkajs 2.2.4')
-  const internals = kafka as unknown as Record<symbol, (options: object) => Cluster>
-  return internals[create]!({
-    metadataMaxAge: METADATA_MAX_AGE_MS,
-    allowAutoTopicCreation: false,
-    maxInFlightRequests: 1,
-  })
-}

@@ -1,6 +1,7 @@
+import { createCluster } from '@tidemark/kafka'
 import { decodeRecord, type TidemarkRecord } from '@tidemark/protocol'
 import { Kafka, logLevel } from 'kafkajs'
-import { createCluster } from '../kafkajs-internals.ts'
+import type { Cluster } from '../kafkajs-internals.ts'
 import { endsOf, readRange } from '../topic-reader.ts'
 
 /** A record and the producer that wrote it, by id and epoch, which Kafka keeps beside it. */
@@ -14,7 +15,7 @@ export interface Written {
 
 /** All that a topic holds, by partition. For tests alone. */
 export async function readTopicLog(brokers: readonly string[], topic: string): Promise<Written[][]> {
-  const cluster = createCluster(new Kafka({ brokers: [...brokers], logLevel: logLevel.NOTHING }))
+  const cluster = createCluster<Cluster>(new Kafka({ brokers: [...brokers], logLevel: logLevel.NOTHING }))
   await cluster.connect()
   try {
     await cluster.addTargetTopic(topic)
