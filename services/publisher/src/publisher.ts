@@ -273,11 +273,13 @@ class Publisher {
       start: opened.from,
       silenceMs: this.limits.silenceMs,
       acknowledged: () => acker.forAcknowledge(),
+      onBackend: (pid) => {
+        this.#backend = pid
+      },
       onMessage: (message) => inbox.accept(message),
       onKeepalive: (lsn) => inbox.keepalive(lsn),
       onBroken,
     })
-    this.#backend = stream.backendPid
     // Before the stream was ours to pause, its first bytes may already have filled the inbox.
     if (inbox.paused) stream.pause()
     return { stream, inbox }
@@ -314,8 +316,8 @@ class Publisher {
   }
 }
 
-/** At most three calls to Kafka, each with its deadline, lie between two questions to Postgres during an opening. */
-const IDLE_CALLS = 4
+/** At most four calls to Kafka, each with its deadline, lie between two questions to Postgres during an opening. */
+const IDLE_CALLS = 5
 
 /** So many beats may be missed before the publisher says that it is not ready. */
 const MAX_BEATS = 20

@@ -30,7 +30,7 @@ async function openSlot() {
 type Opened = Awaited<ReturnType<typeof openSlot>>
 
 /** Streams into `seen`, confirming what the acker says. */
-async function stream({ ctx, source }: Opened, acker: Acker, seen: Transaction[]) {
+async function stream({ ctx, source }: Opened, acker: Acker, seen: Transaction[], onBackend = (_pid: number) => {}) {
   const assembler = new TransactionAssembler(source, WATCHER)
   return ReplicationStream.open({
     url: ctx.url,
@@ -39,6 +39,7 @@ async function stream({ ctx, source }: Opened, acker: Acker, seen: Transaction[]
     start: acker.safe,
     silenceMs: 10_000,
     acknowledged: () => acker.forAcknowledge(),
+    onBackend,
     onMessage: (message: Message) => {
       const transaction = assembler.accept(message)
       if (transaction) seen.push(transaction)
@@ -120,6 +121,20 @@ test('a slot that is already streamed from is SLOT_ACTIVE, one that is not there
   await expect(stream(absent, new Acker(opened.start), [])).rejects.toMatchObject({ code: 'SLOT_LOST' })
 })
 
+test('the server’s process is known before the server streams: it may hold the slot though the start was given up', async () => {
+  const opened = await openSlot()
+  await using ctx = opened.ctx
+  const pids: number[] = []
+  const running = await stream(opened, new Acker(opened.start), [], (pid) => pids.push(pid))
+  expect(pids).toEqual([
+    await ctx.value<number>('select active_pid from pg_replication_slots where slot_name = $1', [opened.source.slot]),
+  ])
+  const refused = stream(opened, new Acker(opened.start), [], (pid) => pids.push(pid))
+  await expect(refused).rejects.toMatchObject({ code: 'SLOT_ACTIVE' })
+  expect(pids).toHaveLength(2)
+  await running.close()
+})
+
 test('a handler that throws breaks the stream, and nothing is thrown out of the socket', async () => {
   const opened = await openSlot()
   await using ctx = opened.ctx
@@ -131,6 +146,7 @@ test('a handler that throws breaks the stream, and nothing is thrown out of the 
     start: opened.start,
     silenceMs: 10_000,
     acknowledged: () => new Acker(opened.start).forAcknowledge(),
+    onBackend: () => undefined,
     onMessage: () => {
       throw new RangeError('a bug')
     },

@@ -17,6 +17,8 @@ export interface StreamOptions {
   readonly silenceMs: number
   /** What every status says, in the library's terms; see `Acker.forAcknowledge`. */
   readonly acknowledged: () => string
+  /** The server's process that serves us, as soon as it is known: it may hold the slot long after the connection broke. */
+  readonly onBackend: (pid: number) => void
   /** Both run in the socket's callback, in the order of the stream; what they throw breaks it. */
   readonly onMessage: (message: Message) => void
   readonly onKeepalive: (lsn: Lsn) => void
@@ -66,11 +68,6 @@ export class ReplicationStream {
     }
   }
 
-  /** The server's process that serves us; the server may go on counting it long after the connection broke. */
-  get backendPid(): number | undefined {
-    return (internals(this.#service)._client as { processID?: number } | null)?.processID
-  }
-
   get paused(): boolean {
     return this.#paused
   }
@@ -110,13 +107,13 @@ export class ReplicationStream {
   }
 
   async #start(): Promise<void> {
-    const { slot, publication, start, silenceMs } = this.#options
+    const { slot, publication, start, silenceMs, onBackend } = this.#options
     const started = Promise.withResolvers<void>()
     this.#service.on('start', () => started.resolve())
     this.#service.on('error', (error) => this.#break(error))
     this.#service.on('data', (_lsn, message: Message) => this.#handle(() => this.#options.onMessage(message)))
     this.#service.on('heartbeat', (lsn, _time, shouldRespond) => this.#onKeepalive(lsn, shouldRespond))
-    const plugin = new PgoutputPlugin({ publication, session: sessionSettings(silenceMs) })
+    const plugin = new PgoutputPlugin({ publication, session: sessionSettings(silenceMs), onBackend })
     const subscription = this.#service.subscribe(plugin, slot, formatLsn(start))
     const ended = subscription.then(
       () => Promise.reject(new TidemarkError('STREAM_BROKEN', 'the server ended the replication stream')),
@@ -178,6 +175,7 @@ interface PluginOptions {
   readonly publication: string
   /** Settings of the session, by name. */
   readonly session: Readonly<Record<string, string>>
+  readonly onBackend: (pid: number) => void
 }
 
 /** Our own parser and our own START_REPLICATION, with names quoted, in the library's frame. */
@@ -194,6 +192,7 @@ class PgoutputPlugin implements Plugin {
   }
 
   async start(client: Client, slot: string, lsn: string): Promise<unknown> {
+    this.options.onBackend((client as unknown as { readonly processID: number }).processID)
     for (const [name, value] of Object.entries(this.options.session)) {
       await client.query(`SET ${name} = ${quoteLiteral(value)}`)
     }
