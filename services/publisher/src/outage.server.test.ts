@@ -32,6 +32,13 @@ async function openProducts() {
   return { ctx, source }
 }
 
+/** The way to the context's database through a network. */
+function through(network: TcpProxy, ctx: PublisherContext): URL {
+  const url = new URL(ctx.url)
+  url.port = String(network.port)
+  return url
+}
+
 function restarts(ctx: PublisherContext): number {
   return ctx.logged.filter((l) => l.msg === 'opening the stream again').length
 }
@@ -158,8 +165,7 @@ test('a network that swallows everything is noticed on both connections, and the
   const { ctx, source } = await openProducts()
   await using _ = ctx
   await using proxy = await TcpProxy.start(postgres.port)
-  const url = new URL(ctx.url)
-  url.port = String(proxy.port)
+  const url = through(proxy, ctx)
   // The server would never give up its half by itself.
   url.searchParams.set('options', '-c wal_sender_timeout=0')
   ctx.start(source, { ...QUICK, postgresUrl: url.href, silenceMs: 1_000, pulseDeadlineMs: 1_000 })
@@ -176,8 +182,7 @@ test('the answer to an opening that a network swallows is not waited for: the se
   const { ctx, source } = await openProducts()
   await using _ = ctx
   await using proxy = await TcpProxy.start(postgres.port)
-  const url = new URL(ctx.url)
-  url.port = String(proxy.port)
+  const url = through(proxy, ctx)
   await ctx.sql.query("begin; insert into product values (0, 'x')")
   ctx.start(source, { ...QUICK, postgresUrl: url.href, sendDeadlineMs: 2_000 })
   await ctx.untilTrue('the slot waits for the transaction', async () => {

@@ -1,40 +1,9 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { expect, test } from '@jest/globals'
-import { PostgresServer, RunFolder } from '@tidemark/local'
-import { covers, epochOf, ORIGIN, type Position, type SourceConfig } from '@tidemark/protocol'
+import { PostgresServer } from '@tidemark/local'
+import { covers, epochOf, ORIGIN, type Position } from '@tidemark/protocol'
+import { PRODUCTS } from './testing/products.ts'
 import { type Published, PublisherContext } from './testing/publisher-context.ts'
-
-const MAIN = fileURLToPath(new URL('main.ts', import.meta.url))
-const PROTOCOL = new URL('../../../packages/protocol/src/index.ts', import.meta.url).href
-const PRODUCTS: SourceConfig['keyspaces'] = {
-  products: { key: 'product:{id}', tables: { 'public.product': { id: 'id' } } },
-}
-
-/** A publisher in a process of its own, with the configuration file that makes `ctx.source(PRODUCTS)`. */
-async function openProcess(ctx: PublisherContext, folder: RunFolder) {
-  const config = { name: ctx.name.replaceAll('_', '-'), partitions: 2, keyspaces: PRODUCTS }
-  const file = join(folder.path, 'tidemark.config.ts')
-  await writeFile(
-    file,
-    `import { defineSource } from '${PROTOCOL}'\nexport default defineSource(${JSON.stringify(config)})\n`,
-  )
-  return (more: Record<string, string> = {}): ChildProcess =>
-    spawn(process.execPath, [MAIN], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-      env: {
-        TIDEMARK_CONFIG: file,
-        TIDEMARK_PRIMARY_URL: ctx.url,
-        TIDEMARK_KAFKA_BROKERS: ctx.brokers.join(','),
-        TIDEMARK_BEAT_MS: '50',
-        TIDEMARK_TELEMETRY_PORT: '0',
-        ...more,
-      },
-    })
-}
+import { PublisherProcess } from './testing/publisher-process.ts'
 
 /** Holds the partition's records against I3 and I4: an event that is new comes before every watermark that covers it. */
 function lateEvents(records: readonly Published[], partition: number): string[] {
@@ -53,12 +22,10 @@ function lateEvents(records: readonly Published[], partition: number): string[] 
 
 // Four starts of a process, on whatever machine.
 test('I4: a process that is killed again and again loses nothing, and no watermark passes what it had not sent', async () => {
-  await using folder = await RunFolder.create()
   await using ctx = await PublisherContext.open()
   await ctx.sql.query('create table product (id int primary key, name text)')
   const source = ctx.source(PRODUCTS)
-  const start = await openProcess(ctx, folder)
-  let child = start()
+  let running = await PublisherProcess.start(ctx)
   try {
     await ctx.follow(source)
     await ctx.until('the epoch is announced', (records) => records.some((r) => r.kind === 'epoch'))
@@ -67,116 +34,73 @@ test('I4: a process that is killed again and again loses nothing, and no waterma
       const before = ctx.keys().length
       for (let i = 0; i < 100; i++) await ctx.sql.query("insert into product values ($1, 'x')", [++written])
       await ctx.untilTrue('it is in the middle of them', () => ctx.keys().length > before)
-      child.kill('SIGKILL')
+      await running[Symbol.asyncDispose]()
       for (let i = 0; i < 20; i++) await ctx.sql.query("insert into product values ($1, 'x')", [++written])
-      child = start()
+      running = await PublisherProcess.start(ctx)
     }
     await ctx.untilTrue('everything is delivered', () => ctx.keys().length === written)
     expect([0, 1].flatMap((partition) => lateEvents(ctx.records, partition))).toEqual([])
     expect(new Set(ctx.events().map((e) => epochOf(e.version)))).toEqual(new Set([1]))
   } finally {
-    child.kill('SIGKILL')
-    await ended(child)
+    await running[Symbol.asyncDispose]()
   }
 }, 180_000)
 
-async function ended(child: ChildProcess): Promise<void> {
-  if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
-}
-
 test('a process that is asked to end does so in good order, and its slot is free at once', async () => {
-  await using folder = await RunFolder.create()
   await using ctx = await PublisherContext.open()
   await ctx.sql.query('create table product (id int primary key, name text)')
   const source = ctx.source(PRODUCTS)
-  const child = (await openProcess(ctx, folder))()
-  try {
-    await ctx.follow(source)
-    await ctx.until('the epoch is announced', (records) => records.some((r) => r.kind === 'epoch'))
-    child.kill('SIGTERM')
-    const [code] = await once(child, 'exit')
-    expect(code).toBe(0)
-  } finally {
-    child.kill('SIGKILL')
-  }
+  await using running = await PublisherProcess.start(ctx)
+  await ctx.follow(source)
+  await ctx.until('the epoch is announced', (records) => records.some((r) => r.kind === 'epoch'))
+  expect(await running.stop()).toBe(0)
   await ctx.untilTrue('the slot is free', () =>
     ctx.value<boolean>('select not active from pg_replication_slots where slot_name = $1', [source.slot]),
   )
 })
 
 test('a process that is frozen loses its slot within its silence, whatever the server’s own timeout', async () => {
-  await using folder = await RunFolder.create()
   await using server = await PostgresServer.start({ durable: false, settings: { wal_sender_timeout: 0 } })
   await using ctx = await PublisherContext.open({ serverUrl: server.url() })
   await ctx.sql.query('create table product (id int primary key, name text)')
   const source = ctx.source(PRODUCTS)
-  const child = (await openProcess(ctx, folder))({ TIDEMARK_POSTGRES_SILENCE_MS: '2000' })
+  await using running = await PublisherProcess.start(ctx, { TIDEMARK_POSTGRES_SILENCE_MS: '2000' })
   const free = 'select not active from pg_replication_slots where slot_name = $1'
-  try {
-    await ctx.follow(source)
-    await ctx.until('the epoch is announced', (records) => records.some((r) => r.kind === 'epoch'))
-    expect(await ctx.value<boolean>(free, [source.slot])).toBe(false)
-    child.kill('SIGSTOP')
-    const frozenAt = performance.now()
-    await ctx.untilTrue('the slot is free', () => ctx.value<boolean>(free, [source.slot]))
-    expect(performance.now() - frozenAt).toBeLessThan(6_000)
-  } finally {
-    child.kill('SIGKILL')
-    await ended(child)
-  }
+  await ctx.follow(source)
+  await ctx.until('the epoch is announced', (records) => records.some((r) => r.kind === 'epoch'))
+  expect(await ctx.value<boolean>(free, [source.slot])).toBe(false)
+  running.freeze()
+  const frozenAt = performance.now()
+  await ctx.untilTrue('the slot is free', () => ctx.value<boolean>(free, [source.slot]))
+  expect(performance.now() - frozenAt).toBeLessThan(6_000)
 })
 
 test('what nobody but an operator can mend ends the process with the code on its last line', async () => {
-  await using folder = await RunFolder.create()
   await using ctx = await PublisherContext.open()
-  const child = (await openProcess(ctx, folder))()
-  let output = ''
-  child.stdout?.on('data', (bytes) => {
-    output += bytes
-  })
-  const [code] = await once(child, 'close')
-  expect(code).toBe(1)
-  expect(output.trim().split('\n').at(-1)).toContain('TABLE_MISMATCH')
+  await using running = await PublisherProcess.start(ctx)
+  expect(await running.ended()).toBe(1)
+  expect(running.lines.at(-1)).toContain('TABLE_MISMATCH')
 })
 
 test('the endpoint says not ready before the first beat, ready after it, and counts events', async () => {
-  await using folder = await RunFolder.create()
   await using ctx = await PublisherContext.open()
   await ctx.sql.query('create table product (id int primary key, name text)')
   const source = ctx.source(PRODUCTS)
-  const child = (await openProcess(ctx, folder))()
-  try {
-    const port = await telemetryPort(child)
-    const get = async (path: string) => fetch(`http://127.0.0.1:${port}${path}`)
-    await ctx.follow(source)
-    await ctx.untilTrue('it is ready', async () => (await get('/readyz')).status === 200)
-    await ctx.sql.query("insert into product values (1, 'x')")
-    await ctx.untilTrue('the event is counted', async () =>
-      /^tidemark_publisher_events_total\{.*keyspace="products".*\} 1$/m.test(await (await get('/metrics')).text()),
-    )
-    const scrape = await (await get('/metrics')).text()
-    expect(scrape).toMatch(/^tidemark_publisher_epoch(\{.*\})? 1$/m)
-    expect(scrape).toMatch(/^tidemark_publisher_standby(\{.*\})? 0$/m)
-    // The slot is looked at every two seconds.
-    await ctx.untilTrue('what it retains is known', async () =>
-      /^tidemark_publisher_slot_retained_bytes/m.test(await (await get('/metrics')).text()),
-    )
-    expect(scrape).not.toMatch(/^tidemark_publisher_held_back_seconds/m)
-  } finally {
-    child.kill('SIGKILL')
-    await ended(child)
-  }
+  await using running = await PublisherProcess.start(ctx)
+  const port = await running.telemetryPort()
+  const get = async (path: string) => fetch(`http://127.0.0.1:${port}${path}`)
+  await ctx.follow(source)
+  await ctx.untilTrue('it is ready', async () => (await get('/readyz')).status === 200)
+  await ctx.sql.query("insert into product values (1, 'x')")
+  await ctx.untilTrue('the event is counted', async () =>
+    /^tidemark_publisher_events_total\{.*keyspace="products".*\} 1$/m.test(await (await get('/metrics')).text()),
+  )
+  const scrape = await (await get('/metrics')).text()
+  expect(scrape).toMatch(/^tidemark_publisher_epoch(\{.*\})? 1$/m)
+  expect(scrape).toMatch(/^tidemark_publisher_standby(\{.*\})? 0$/m)
+  // The slot is looked at every two seconds.
+  await ctx.untilTrue('what it retains is known', async () =>
+    /^tidemark_publisher_slot_retained_bytes/m.test(await (await get('/metrics')).text()),
+  )
+  expect(scrape).not.toMatch(/^tidemark_publisher_held_back_seconds/m)
 })
-
-async function telemetryPort(child: ChildProcess): Promise<number> {
-  let output = ''
-  for await (const bytes of child.stdout!) {
-    output += bytes
-    const port = /"telemetryPort":(\d+)/.exec(output)?.[1]
-    if (port !== undefined) {
-      child.stdout?.resume()
-      return Number(port)
-    }
-  }
-  throw new Error(`the process ended without a port: ${output}`)
-}

@@ -16,10 +16,15 @@ afterAll(() => server?.[Symbol.asyncDispose]())
 
 const PRODUCTS = { products: { key: 'product:{id}', tables: { 'public.product': { id: 'id' } } } } as const
 
-async function openProducts() {
+/** A table whose publisher has announced its first epoch. */
+async function openPublished() {
   const ctx = await PublisherContext.open({ serverUrl: server.url() })
   await ctx.sql.query('create table product (id int primary key, name text)')
-  return ctx
+  const source = ctx.source(PRODUCTS)
+  const first = ctx.start(source)
+  await ctx.follow(source)
+  await ctx.until('the epoch is announced', (records) => records.some((r) => r.kind === 'epoch'))
+  return { ctx, first }
 }
 
 /** Holds every commit back until it is disposed of. */
@@ -35,11 +40,8 @@ async function connect(ctx: PublisherContext): Promise<Client> {
 }
 
 test('I5: a commit that waits for a synchronous standby is held back, what comes after it too, and neither is lost', async () => {
-  await using ctx = await openProducts()
-  const source = ctx.source(PRODUCTS)
-  ctx.start(source)
-  await ctx.follow(source)
-  await ctx.until('the epoch is announced', (records) => records.some((r) => r.kind === 'epoch'))
+  const { ctx } = await openPublished()
+  await using _ctx = ctx
   const waiting = await connect(ctx)
   let committed = false
   let written: Promise<unknown>
@@ -72,11 +74,8 @@ test('I5: a commit that waits for a synchronous standby is held back, what comes
 })
 
 test('I5: what is held back is on the log with its xid and who holds it, and passes by itself without a restart', async () => {
-  await using ctx = await openProducts()
-  const source = ctx.source(PRODUCTS)
-  ctx.start(source)
-  await ctx.follow(source)
-  await ctx.until('the epoch is announced', (records) => records.some((r) => r.kind === 'epoch'))
+  const { ctx } = await openPublished()
+  await using _ctx = ctx
   const waiting = await connect(ctx)
   {
     await using _ = await awayStandby()
@@ -100,11 +99,8 @@ test('I5: what is held back is on the log with its xid and who holds it, and pas
 })
 
 test('I5: a prepared transaction whose commit waits for a standby is reported by its name', async () => {
-  await using ctx = await openProducts()
-  const source = ctx.source(PRODUCTS)
-  ctx.start(source)
-  await ctx.follow(source)
-  await ctx.until('the epoch is announced', (records) => records.some((r) => r.kind === 'epoch'))
+  const { ctx } = await openPublished()
+  await using _ctx = ctx
   const waiting = await connect(ctx)
   await waiting.query("begin; insert into product values (1, 'x'); prepare transaction 'order 7'")
   let written: Promise<unknown>
@@ -122,11 +118,8 @@ test('I5: a prepared transaction whose commit waits for a standby is reported by
 })
 
 test('I5: two thousand commits behind one that is held back pass in a few batches, with one snapshot for each', async () => {
-  await using ctx = await openProducts()
-  const source = ctx.source(PRODUCTS)
-  ctx.start(source)
-  await ctx.follow(source)
-  await ctx.until('the epoch is announced', (records) => records.some((r) => r.kind === 'epoch'))
+  const { ctx } = await openPublished()
+  await using _ctx = ctx
   const waiting = await connect(ctx)
   let written: Promise<unknown>
   await ctx.sql.query('set synchronous_commit = local')
@@ -160,16 +153,13 @@ test('I5: two thousand commits behind one that is held back pass in a few batche
 })
 
 test('I5: a new epoch is announced only once every transaction that ran at its start has ended', async () => {
-  await using ctx = await openProducts()
-  const source = ctx.source(PRODUCTS)
-  const first = ctx.start(source)
-  await ctx.follow(source)
-  await ctx.until('the epoch is announced', (records) => records.some((r) => r.kind === 'epoch'))
+  const { ctx, first } = await openPublished()
+  await using _ctx = ctx
   await first.stop()
   await ctx.sql.query('update tidemark.epoch set timeline = 99')
   const running = await connect(ctx)
   await running.query("begin; insert into product values (1, 'running')")
-  ctx.start(source)
+  ctx.start(ctx.source(PRODUCTS))
   await ctx.untilTrue('it says what it waits for', () =>
     ctx.logged.some((l) => l.msg === 'the epoch waits for a running transaction'),
   )

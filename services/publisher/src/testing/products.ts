@@ -30,6 +30,16 @@ export class Products implements AsyncDisposable {
     return publisher
   }
 
+  /** A publisher that is opening its second epoch, and the transaction that it waits for. */
+  async opening() {
+    await (await this.start()).stop()
+    await this.ctx.sql.query('update tidemark.epoch set timeline = 99')
+    const running = await this.writing(1)
+    this.ctx.start(this.source)
+    await this.ctx.untilTrue('it waits', () => this.logs('the epoch waits for a running transaction'))
+    return running
+  }
+
   async insert(id: number): Promise<void> {
     await this.ctx.sql.query("insert into product values ($1, 'x')", [id])
   }

@@ -63,7 +63,29 @@ export class PublisherProcess implements AsyncDisposable {
 
   async kill(): Promise<void> {
     this.#child.kill('SIGKILL')
-    if (this.#child.exitCode === null && this.#child.signalCode === null) await once(this.#child, 'exit')
+    await this.ended()
+  }
+
+  /** Asks it to end. @returns its exit code */
+  async stop(): Promise<number | null> {
+    this.#child.kill('SIGTERM')
+    return this.ended()
+  }
+
+  /** Until it has ended. @returns its exit code, null if it was killed */
+  async ended(): Promise<number | null> {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) await once(this.#child, 'close')
+    return this.#child.exitCode
+  }
+
+  /** What it has logged, a line each. */
+  get lines(): readonly string[] {
+    return this.#output.trim().split('\n')
+  }
+
+  async telemetryPort(): Promise<number> {
+    await this.logged('"telemetryPort":')
+    return Number(/"telemetryPort":(\d+)/.exec(this.#output)![1])
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
