@@ -36,7 +36,7 @@ test('where all is well doctor finds nothing, status has a line for each part, a
   const { primary, replica } = await soundServers(resources)
   await using ctx = await PipelineContext.open({ servers: { primaryUrl: primary.url(), replicaUrl: replica.url() } })
   expect((await tidemark(ctx, ['init', '--yes'])).code).toBe(0)
-  const stopPublisher = ctx.startPublisher()
+  const publisher = ctx.startPublisher()
   ctx.startWorker()
   await ctx.caughtUp()
   // Of one broker nobody can ask for two copies.
@@ -64,7 +64,7 @@ test('where all is well doctor finds nothing, status has a line for each part, a
   )
   expect(stdout).toMatch(/^replica eu-west +replayed to .*, epoch 1$/m)
 
-  await stopPublisher()
+  await publisher.stop()
   await replica.pauseReplay()
   expect(await findings(ctx)).toEqual(
     expect.arrayContaining(['warning source slot-inactive', 'warning replica eu-west replica-paused']),

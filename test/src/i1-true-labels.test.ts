@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { PostgresServer } from '@tidemark/local'
 import { parseLsn, position } from '@tidemark/protocol'
-import { type Claim, type CommitHistory, falsehoodOf, HistoryRecorder } from './evidence/commit-history.ts'
+import { type Claim, type CommitHistory, falsehoodOf, historyOf } from './evidence/commit-history.ts'
+import { LogRecorder } from './evidence/log-recorder.ts'
 import { PipelineContext } from './pipeline/pipeline-context.ts'
-import { Writers } from './pipeline/writers.ts'
+import { countUp } from './pipeline/writers.ts'
 
 const REFILLS = 10_000
 const WRITERS = 16
@@ -39,10 +40,10 @@ async function claimsUnderWrites(
   sample: (id: number) => Promise<Claim | null>,
 ): Promise<{ readonly claims: readonly Claim[]; readonly history: CommitHistory }> {
   await context.primary.query('insert into hot select unnest($1::int[]), 0', [IDS])
-  const recorder = await HistoryRecorder.start(context.primary, `${context.name}_history`)
+  const recorder = await LogRecorder.start(context.primary, `${context.name}_history`, ['hot'])
   const claims: Claim[] = []
   {
-    await using _writers = new Writers(context.primary, IDS, WRITERS)
+    await using _writers = countUp(context.primary, IDS, WRITERS)
     const read = async () => {
       while (claims.length < wanted) {
         // By chance: taken in turn, all readers would queue at one key's lease.
@@ -52,7 +53,7 @@ async function claimsUnderWrites(
     }
     await Promise.all(Array.from({ length: READERS }, read))
   }
-  return { claims, history: await recorder.finish(1) }
+  return { claims, history: await historyOf(recorder.finish(), 1) }
 }
 
 function falsehoods(claims: readonly Claim[], history: CommitHistory): string[] {

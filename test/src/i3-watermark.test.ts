@@ -4,7 +4,7 @@ import { expect, test } from '@jest/globals'
 import { RedisServer, waitUntil } from '@tidemark/local'
 import { Readers, staleCells } from './evidence/coherence-check.ts'
 import { PipelineContext } from './pipeline/pipeline-context.ts'
-import { Writers } from './pipeline/writers.ts'
+import { countUp } from './pipeline/writers.ts'
 
 const IDS = Array.from({ length: 40 }, (_, i) => i + 1)
 
@@ -17,7 +17,7 @@ async function survives(
   await context.start()
   await context.primary.query('insert into hot select unnest($1::int[]), 0', [IDS])
   const readers = await Readers.start(context, IDS)
-  await using writers = new Writers(context.primary, IDS, 4, () => sleep(4))
+  await using writers = countUp(context.primary, IDS, 4, () => sleep(4))
   const goOn = async () => {
     const [reads, commits] = [readers.count + 200, writers.commits + 200]
     await waitUntil('reads and writes go on', () => readers.count > reads && writers.commits > commits, {

@@ -4,8 +4,8 @@ import { waitUntil } from '@tidemark/local'
 import { Readers, staleCells } from './evidence/coherence-check.ts'
 import { PipelineContext } from './pipeline/pipeline-context.ts'
 import { ServiceProcess } from './pipeline/service-process.ts'
-import { Writers } from './pipeline/writers.ts'
-import { randomOf } from './seeded-random.ts'
+import { countUp } from './pipeline/writers.ts'
+import { randomOf, seedOf } from './seeded-random.ts'
 
 const UPDATES = 20_000
 const KILLS = 20
@@ -20,10 +20,10 @@ test(`I4 publisher and worker are killed ${KILLS} times each during ${UPDATES} u
   await using worker = await ServiceProcess.start('worker', context)
   await context.caughtUp()
   const readers = await Readers.start(context, IDS)
-  const seed = Number(process.env.TIDEMARK_SEED ?? Date.now() % 1_000_000)
+  const seed = seedOf(process.env.TIDEMARK_SEED)
   console.info(`seed ${seed} (TIDEMARK_SEED)`)
   const random = randomOf(seed)
-  await using writers = new Writers(context.primary, IDS, 4, () => sleep(PACE_MS))
+  await using writers = countUp(context.primary, IDS, 4, () => sleep(PACE_MS))
   await Promise.all([publisher, worker].map((service) => killAgainAndAgain(service, random)))
   await waitUntil('the updates are done', () => writers.commits >= UPDATES, { timeoutMs: 240_000 })
   await writers.stop()

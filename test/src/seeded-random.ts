@@ -11,6 +11,11 @@ export function randomOf(seed: number): Random {
   }
 }
 
+/** The seed of a run: of the environment, or any. */
+export function seedOf(given: string | undefined): number {
+  return given ? Number(given) : Date.now() % 1_000_000
+}
+
 /** A whole number from `from` to `to`, both included. */
 export function between(random: Random, from: number, to: number): number {
   return from + Math.floor(random() * (to - from + 1))

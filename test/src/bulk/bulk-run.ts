@@ -1,17 +1,16 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Child, freePort, localServers, type PostgresServer, waitUntil } from '@tidemark/local'
+import { localServers, type PostgresServer, waitUntil } from '@tidemark/local'
 import { Client } from 'pg'
 import { readTopic } from '../evidence/topic-reader.ts'
+import { ServiceProcess } from '../pipeline/service-process.ts'
 import { bulkSource } from './bulk-source.ts'
 import { ResidentMemory } from './resident-memory.ts'
 
-const MAIN = join(import.meta.dirname, '../../../services/publisher/src/main.ts')
 const CONFIG = join(import.meta.dirname, 'bulk.config.ts')
 /** How long either side may be silent here: far less than a bulk transaction takes to decode. */
-export const SILENCE_MS = 2_000
+const SILENCE_MS = 2_000
 const IDLE_BEATS = 20
 const TIMEOUT_MS = 900_000
 
@@ -33,11 +32,11 @@ export class BulkRun implements AsyncDisposable {
   readonly #logFile: string
   readonly #resources: AsyncDisposableStack
 
-  private constructor(name: string, sql: Client, child: Child, logFile: string, resources: AsyncDisposableStack) {
+  private constructor(name: string, sql: Client, publisher: ServiceProcess, resources: AsyncDisposableStack) {
     this.name = name
     this.#sql = sql
-    this.#memory = resources.use(new ResidentMemory(child.pid))
-    this.#logFile = logFile
+    this.#memory = resources.use(new ResidentMemory(publisher.pid))
+    this.#logFile = publisher.logFile
     this.#resources = resources
   }
 
@@ -51,10 +50,10 @@ export class BulkRun implements AsyncDisposable {
     const sql = resources.adopt(await connected(url.href), (client) => client.end())
     await sql.query('set search_path = public; create table bulk (id int primary key, n int not null, filler text)')
     await sql.query('alter table bulk replica identity full; create table elsewhere (like bulk)')
-    const folder = resources.adopt(await mkdtemp(join(tmpdir(), 'tidemark-')), (path) => rm(path, { recursive: true }))
-    const logFile = join(folder, 'publisher.log')
-    const child = resources.use(await startPublisher(name, url.href, logFile))
-    const run = new BulkRun(name, sql, child, logFile, resources.move())
+    const servers = { primaryUrl: url.href, brokers: localServers().kafkaBrokers.split(',') }
+    const env = { TIDEMARK_CONFIG: CONFIG, TIDEMARK_POSTGRES_SILENCE_MS: String(SILENCE_MS) }
+    const publisher = resources.use(await ServiceProcess.start('publisher', { name, servers }, env))
+    const run = new BulkRun(name, sql, publisher, resources.move())
     await run.#confirmed()
     return run
   }
@@ -109,25 +108,4 @@ async function connected(url: string): Promise<Client> {
   const client = new Client({ connectionString: url })
   await client.connect()
   return client
-}
-
-async function startPublisher(name: string, url: string, logFile: string): Promise<Child> {
-  const port = await freePort()
-  return Child.start({
-    name: 'publisher',
-    command: process.execPath,
-    args: ['--disable-warning=ExperimentalWarning', MAIN],
-    logFile,
-    env: {
-      ...process.env,
-      TIDEMARK_TEST_NAME: name,
-      TIDEMARK_CONFIG: CONFIG,
-      TIDEMARK_PRIMARY_URL: url,
-      TIDEMARK_KAFKA_BROKERS: localServers().kafkaBrokers,
-      TIDEMARK_POSTGRES_SILENCE_MS: String(SILENCE_MS),
-      TIDEMARK_TELEMETRY_PORT: String(port),
-    },
-    ready: async (signal) => (await fetch(`http://127.0.0.1:${port}/readyz`, { signal })).ok,
-    readyTimeoutMs: 60_000,
-  })
 }

@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals'
-import { playMatrix, seedOf, unreached } from './crash-matrix.ts'
+import { seedOf } from '../seeded-random.ts'
+import { playMatrix, unreached } from './crash-matrix.ts'
 import { FULL_DECK } from './crash-schedule.ts'
 
 const SCHEDULES = Number(process.env.TIDEMARK_SCHEDULES || 100)

@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals'
-import { playMatrix, seedOf, unreached } from './crash-matrix.ts'
+import { seedOf } from '../seeded-random.ts'
+import { playMatrix, unreached } from './crash-matrix.ts'
 import { FULL_DECK } from './crash-schedule.ts'
 
 test('I4 the publisher is killed at every step boundary: every commit is in Kafka, in order, before its watermark', async () => {

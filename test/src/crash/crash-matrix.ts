@@ -52,11 +52,6 @@ function pointsOf(schedule: Schedule): string {
   return schedule.map(({ point, hit }) => `${point} × ${hit}`).join(', ')
 }
 
-/** The seed of a run: of the environment, or any. */
-export function seedOf(given: string | undefined): number {
-  return given ? Number(given) : Date.now() % 1_000_000
-}
-
 export function unreached(report: MatrixReport): CrashPoint[] {
   return (Object.keys(CRASH_POINTS) as CrashPoint[]).filter((point) => report.kills[point] === 0)
 }

@@ -3,9 +3,10 @@ import { type Child, RunFolder, waitUntil } from '@tidemark/local'
 import { type Lsn, lsnOf, parseLsn, type Source } from '@tidemark/protocol'
 import { type Admin, Kafka, logLevel } from 'kafkajs'
 import { PublisherContext } from '../../../services/publisher/src/testing/publisher-context.ts'
+import { LogRecorder } from '../evidence/log-recorder.ts'
 import { breaches, type Confirmation, type Evidence, type Recorded } from '../evidence/topic-check.ts'
 import type { Random } from '../seeded-random.ts'
-import { CrashHistory } from './crash-history.ts'
+import { commitsOf } from './crash-commits.ts'
 import type { Crash } from './crash-points.ts'
 import { logFileIn, startLife } from './crash-process.ts'
 import type { Schedule } from './crash-schedule.ts'
@@ -46,20 +47,20 @@ class CrashScenario implements AsyncDisposable {
   readonly #context: PublisherContext
   readonly #source: Source
   readonly #folder: RunFolder
-  readonly #history: CrashHistory
+  readonly #recorder: LogRecorder
   readonly #writers: CrashWriters
   readonly #admin: Admin
   readonly #resources: AsyncDisposableStack
   readonly #confirmations: Confirmation[] = []
 
   private constructor(
-    parts: { context: PublisherContext; folder: RunFolder; history: CrashHistory; writers: CrashWriters; admin: Admin },
+    parts: { context: PublisherContext; folder: RunFolder; recorder: LogRecorder; writers: CrashWriters; admin: Admin },
     resources: AsyncDisposableStack,
   ) {
     this.#context = parts.context
     this.#source = sourceOf(parts.context)
     this.#folder = parts.folder
-    this.#history = parts.history
+    this.#recorder = parts.recorder
     this.#writers = parts.writers
     this.#admin = parts.admin
     this.#resources = resources
@@ -71,14 +72,14 @@ class CrashScenario implements AsyncDisposable {
     const context = resources.use(await PublisherContext.open())
     const folder = resources.use(await RunFolder.create())
     await context.sql.query(SCHEMA)
-    const history = await CrashHistory.start(context.sql, `${context.name}_history`)
+    const recorder = await LogRecorder.start(context.sql, `${context.name}_history`, ['item', 'entry'])
     const kafka = new Kafka({ clientId: 'test', brokers: [...context.brokers], logLevel: logLevel.NOTHING })
     const admin = resources.adopt(kafka.admin(), (a) => a.disconnect())
     await admin.connect()
     const { topic } = sourceOf(context)
     resources.defer(() => admin.deleteTopics({ topics: [topic] }).catch(() => undefined))
     const writers = resources.use(new CrashWriters(context.url, random))
-    return new CrashScenario({ context, folder, history, writers, admin }, resources.move())
+    return new CrashScenario({ context, folder, recorder, writers, admin }, resources.move())
   }
 
   /** A life that ends at the crash point. */
@@ -174,7 +175,7 @@ class CrashScenario implements AsyncDisposable {
       reasons: await this.#reasons(),
       partitions: this.#source.partitions,
       epochs: rows.map(({ epoch, start }) => ({ number: epoch, start: parseLsn(start) })),
-      commits: await this.#history.finish(),
+      commits: await commitsOf(this.#recorder.finish()),
       records: this.#context.records as readonly Recorded[],
       confirmations: this.#confirmations,
     }

@@ -1,17 +1,18 @@
 import type { Reading } from '@tidemark/refill'
 import type { PipelineContext } from '../pipeline/pipeline-context.ts'
-import { type Claim, type CommitHistory, falsehoodOf, HistoryRecorder } from './commit-history.ts'
+import { type Claim, type CommitHistory, falsehoodOf, historyOf } from './commit-history.ts'
+import { LogRecorder } from './log-recorder.ts'
 
 /** Reads hot rows all the time and keeps what was served as fresh, to be held against the history afterwards. */
 export class Readers {
-  readonly #recorder: HistoryRecorder
+  readonly #recorder: LogRecorder
   readonly #claims: Claim[] = []
   readonly #from = new Map<string, number>()
   readonly #ended: Promise<unknown>
   #failures = 0
   #running = true
 
-  private constructor(recorder: HistoryRecorder, read: ReadCounter, ids: readonly number[]) {
+  private constructor(recorder: LogRecorder, read: ReadCounter, ids: readonly number[]) {
     this.#recorder = recorder
     const readOn = async () => {
       while (this.#running) {
@@ -23,7 +24,7 @@ export class Readers {
   }
 
   static async start(context: PipelineContext, ids: readonly number[]): Promise<Readers> {
-    const recorder = await HistoryRecorder.start(context.primary, `${context.name}_history`)
+    const recorder = await LogRecorder.start(context.primary, `${context.name}_history`, ['hot'])
     const counters = await context.counters()
     return new Readers(recorder, (id) => counters.read({ id }), ids)
   }
@@ -36,7 +37,7 @@ export class Readers {
   async stop(epoch = 1): Promise<ReadersReport> {
     this.#running = false
     await this.#ended
-    const history = await this.#recorder.finish(epoch)
+    const history = await historyOf(this.#recorder.finish(), epoch)
     const false_ = this.#claims.map((c) => falsehoodOf(c, history)).filter((f) => f !== null)
     return {
       fresh: this.#claims.length,

@@ -2,7 +2,8 @@ import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { waitUntil } from '@tidemark/local'
 import { type Lsn, parseLsn } from '@tidemark/protocol'
-import { type CommitHistory, HistoryRecorder } from '../evidence/commit-history.ts'
+import { type CommitHistory, historyOf } from '../evidence/commit-history.ts'
+import { LogRecorder } from '../evidence/log-recorder.ts'
 import { readTopic, type TopicRecord } from '../evidence/topic-reader.ts'
 import { PipelineContext } from '../pipeline/pipeline-context.ts'
 import { ServiceProcess } from '../pipeline/service-process.ts'
@@ -50,7 +51,7 @@ export async function runOutage(stage: OutageStage, name: OutageName, options: O
   const servers = { primaryUrl: stage.postgres.url(), brokers: [stage.kafka.brokers] }
   await using context = await PipelineContext.open({ servers })
   const { primary, source } = context
-  const recorder = await HistoryRecorder.start(primary, `${context.name}_history`)
+  const recorder = await LogRecorder.start(primary, `${context.name}_history`, ['hot'])
   await using publisher = await ServiceProcess.start('publisher', context, environment(stage, context, outage, options))
   // Before anything else is disposed of: what was taken away is needed for it.
   await using _ = { [Symbol.asyncDispose]: () => stage.restore() }
@@ -77,7 +78,7 @@ export async function runOutage(stage: OutageStage, name: OutageName, options: O
     samples: watch.samples,
     ...(await told(publisher)),
     epochs: await epochsOf(context),
-    history: await recorder.finish(1),
+    history: await historyOf(recorder.finish(), 1),
     records: await readTopic(servers.brokers, source.topic),
   }
 }

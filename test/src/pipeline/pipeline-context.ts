@@ -8,8 +8,9 @@ import { runWorker } from '@tidemark/worker'
 import { Redis } from 'ioredis'
 import { Kafka, logLevel } from 'kafkajs'
 import { Pool } from 'pg'
-import { pino } from 'pino'
+import type { Logger } from 'pino'
 import { type HotOptions, hotSource } from './hot-source.ts'
+import { RunningService } from './running-service.ts'
 
 export interface PipelineServers {
   readonly primaryUrl: string
@@ -85,15 +86,14 @@ export class PipelineContext implements AsyncDisposable {
     return context
   }
 
-  /** Starts a publisher; the function that it returns stops it. */
-  startPublisher(options: { readonly beatMs?: number } = {}): () => Promise<void> {
+  startPublisher(options: { readonly beatMs?: number } = {}): RunningService {
     const { source, servers } = this
-    return this.#run((signal) =>
+    return this.#run((signal, log) =>
       runPublisher({
         source,
         postgresUrl: servers.primaryUrl,
         brokers: servers.brokers,
-        log: quiet,
+        log,
         beatMs: 50,
         ...options,
         signal,
@@ -101,16 +101,15 @@ export class PipelineContext implements AsyncDisposable {
     )
   }
 
-  /** Starts a worker; the function that it returns stops it. */
-  startWorker(): () => Promise<void> {
+  startWorker(): RunningService {
     const { source, servers } = this
-    return this.#run((signal) =>
+    return this.#run((signal, log) =>
       runWorker({
         source,
         region: 'eu-west',
         redisUrl: servers.redisUrl,
         brokers: servers.brokers,
-        log: quiet,
+        log,
         signal,
       }),
     )
@@ -163,27 +162,14 @@ export class PipelineContext implements AsyncDisposable {
     return (await this.redis.mgetBuffer(...keys)).map(decodeView)
   }
 
-  #run(service: (signal: AbortSignal) => Promise<unknown>): () => Promise<void> {
-    const ending = new AbortController()
-    let failure: unknown
-    const ended = service(ending.signal).catch((error: unknown) => {
-      if (!ending.signal.aborted) failure = error
-    })
-    const stop = async () => {
-      ending.abort()
-      await ended
-      if (failure) throw failure
-    }
-    this.#resources.defer(stop)
-    return stop
+  #run(service: (signal: AbortSignal, log: Logger) => Promise<unknown>): RunningService {
+    return this.#resources.use(new RunningService(service))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#resources.disposeAsync()
   }
 }
-
-const quiet = pino({ level: process.env.TIDEMARK_TEST_LOG ?? 'silent' })
 
 function inDatabase(url: string, database: string): string {
   const at = new URL(url)

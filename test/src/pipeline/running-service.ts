@@ -8,7 +8,7 @@ export class RunningService implements AsyncDisposable {
   readonly #ended: Promise<unknown>
 
   constructor(service: (signal: AbortSignal, log: Logger) => Promise<unknown>) {
-    const log = pino({ level: 'info' }, { write: (line: string) => this.#note(line) })
+    const log = pino({ level: process.env.TIDEMARK_TEST_LOG ?? 'info' }, { write: (line: string) => this.#note(line) })
     this.#ended = service(this.#ending.signal, log).then(
       () => undefined,
       (error: unknown) => (this.#ending.signal.aborted ? undefined : error),

@@ -1,7 +1,5 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Child, freePort } from '@tidemark/local'
+import { Child, freePort, RunFolder } from '@tidemark/local'
 import type { PipelineServers } from './pipeline-context.ts'
 
 const SERVICES = join(import.meta.dirname, '../../../services')
@@ -10,14 +8,15 @@ const CONFIG = join(import.meta.dirname, 'hot.config.ts')
 /** Whom a service serves, and where: a PipelineContext is one. */
 export interface ServiceSurroundings {
   readonly name: string
-  readonly servers: Pick<PipelineServers, 'primaryUrl' | 'redisUrl' | 'brokers'>
+  /** A publisher needs no Redis. */
+  readonly servers: Pick<PipelineServers, 'primaryUrl' | 'brokers'> & Partial<Pick<PipelineServers, 'redisUrl'>>
 }
 
 /** A publisher or a worker as a process of its own, which can be killed as often as one likes. */
 export class ServiceProcess implements AsyncDisposable {
   readonly name: 'publisher' | 'worker'
   readonly #context: ServiceSurroundings
-  readonly #folder: string
+  readonly #folder: RunFolder
   readonly #env: NodeJS.ProcessEnv
   #child: Child | undefined
   #kills = 0
@@ -25,7 +24,7 @@ export class ServiceProcess implements AsyncDisposable {
   private constructor(
     name: 'publisher' | 'worker',
     context: ServiceSurroundings,
-    folder: string,
+    folder: RunFolder,
     env: NodeJS.ProcessEnv,
   ) {
     this.name = name
@@ -34,13 +33,13 @@ export class ServiceProcess implements AsyncDisposable {
     this.#env = env
   }
 
-  /** @param env goes before what the context says */
+  /** @param env goes before what the surroundings say */
   static async start(
     name: 'publisher' | 'worker',
     context: ServiceSurroundings,
     env: NodeJS.ProcessEnv = {},
   ): Promise<ServiceProcess> {
-    const service = new ServiceProcess(name, context, await mkdtemp(join(tmpdir(), 'tidemark-')), env)
+    const service = new ServiceProcess(name, context, await RunFolder.create(), env)
     await service.start()
     return service
   }
@@ -51,7 +50,7 @@ export class ServiceProcess implements AsyncDisposable {
   }
 
   get logFile(): string {
-    return join(this.#folder, `${this.name}.log`)
+    return this.#folder.at(`${this.name}.log`)
   }
 
   get kills(): number {
@@ -102,6 +101,6 @@ export class ServiceProcess implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#child?.[Symbol.asyncDispose]()
-    await rm(this.#folder, { recursive: true, force: true })
+    await this.#folder[Symbol.asyncDispose]()
   }
 }

@@ -1,21 +1,17 @@
 import type { Pool } from 'pg'
 
-/** Writers that count hot rows up, one commit each, until they are stopped. */
+/** Writers that commit one thing after the other until they are stopped. */
 export class Writers implements AsyncDisposable {
   #running = true
   readonly #ended: Promise<unknown>
   #commits = 0
 
-  constructor(pool: Pool, ids: readonly number[], count: number, pause: () => Promise<void> = async () => undefined) {
-    const write = async () => {
-      while (this.#running) {
-        const id = ids[Math.floor(Math.random() * ids.length)]
-        await pool.query('update hot set n = n + 1 where id = $1', [id])
-        this.#commits++
-        await pause()
-      }
+  /** @param commit makes the writer's next commit, and says whether it is known to have been made */
+  constructor(count: number, commit: (writer: number) => Promise<boolean>) {
+    const write = async (writer: number) => {
+      while (this.#running) if (await commit(writer)) this.#commits++
     }
-    this.#ended = Promise.all(Array.from({ length: count }, write))
+    this.#ended = Promise.all(Array.from({ length: count }, (_, writer) => write(writer)))
   }
 
   get commits(): number {
@@ -30,4 +26,19 @@ export class Writers implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop()
   }
+}
+
+/** Counts hot rows up, any of them at a time. */
+export function countUp(
+  pool: Pool,
+  ids: readonly number[],
+  writers: number,
+  pause: () => Promise<void> = async () => undefined,
+): Writers {
+  return new Writers(writers, async () => {
+    const id = ids[Math.floor(Math.random() * ids.length)]
+    await pool.query('update hot set n = n + 1 where id = $1', [id])
+    await pause()
+    return true
+  })
 }

@@ -1,7 +1,8 @@
 import { type PostgresServer, waitUntil } from '@tidemark/local'
 import { type Lsn, parseLsn } from '@tidemark/protocol'
 import type { Pool } from 'pg'
-import { HistoryRecorder } from '../evidence/commit-history.ts'
+import { historyOf } from '../evidence/commit-history.ts'
+import { LogRecorder } from '../evidence/log-recorder.ts'
 import { quietPool } from '../pipeline/pipeline-context.ts'
 import type { Branch, EpochOfTimeline } from './branching-history.ts'
 
@@ -14,7 +15,7 @@ export class PrimaryServer implements AsyncDisposable {
   readonly timeline: number
   readonly #parent: PrimaryServer | null
   readonly #fork: ReadonlyMap<string, number>
-  readonly #recorder: HistoryRecorder
+  readonly #recorder: LogRecorder
   #branch: Promise<Branch> | undefined
 
   private constructor(
@@ -22,7 +23,7 @@ export class PrimaryServer implements AsyncDisposable {
     pool: Pool,
     parent: PrimaryServer | null,
     fork: ReadonlyMap<string, number>,
-    recorder: HistoryRecorder,
+    recorder: LogRecorder,
   ) {
     this.server = server
     this.pool = pool
@@ -36,7 +37,7 @@ export class PrimaryServer implements AsyncDisposable {
   static async first(server: PostgresServer): Promise<PrimaryServer> {
     const pool = quietPool(server.url(), 24)
     await pool.query('create table hot (id integer primary key, n bigint not null)')
-    return new PrimaryServer(server, pool, null, new Map(), await HistoryRecorder.start(pool, 'history_1'))
+    return new PrimaryServer(server, pool, null, new Map(), await LogRecorder.start(pool, 'history_1', ['hot']))
   }
 
   /** Promotes a standby. Nobody may write to it before this returns: what it holds now is what it shares. */
@@ -45,7 +46,7 @@ export class PrimaryServer implements AsyncDisposable {
     const pool = quietPool(standby.url(), 24)
     const { rows } = await pool.query<{ id: number; n: string }>('select id, n from hot')
     const fork = new Map(rows.map(({ id, n }) => [String(id), Number(n)]))
-    const recorder = await HistoryRecorder.start(pool, `history_${parent.timeline + 1}`)
+    const recorder = await LogRecorder.start(pool, `history_${parent.timeline + 1}`, ['hot'])
     return new PrimaryServer(standby, pool, parent, fork, recorder)
   }
 
@@ -76,7 +77,8 @@ export class PrimaryServer implements AsyncDisposable {
   async #finish(): Promise<Branch> {
     const parent = this.#parent && (await this.#parent.branch())
     if (!this.server.isRunning) await this.server.start()
-    return { timeline: this.timeline, commits: await this.#recorder.finish(this.timeline), parent, fork: this.#fork }
+    const commits = await historyOf(this.#recorder.finish(), this.timeline)
+    return { timeline: this.timeline, commits, parent, fork: this.#fork }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -35,6 +35,7 @@ export class PromotionReaders implements AsyncDisposable {
   readonly #reads: number[]
   #ended: Promise<unknown> | undefined
   #running = true
+  #staying = false
 
   constructor(context: PromotionContext, ids: readonly number[], apps: readonly App[]) {
     this.#context = context
@@ -77,6 +78,17 @@ export class PromotionReaders implements AsyncDisposable {
     await waitUntil(`values of timeline ${timeline} are fresh`, enough, IN_TIME)
   }
 
+  /** From here on no user leaves: else all who saw what is lost might be gone when that is announced. */
+  stay(): void {
+    this.#staying = true
+  }
+
+  /** Users come and go again; whoever is here has a whole visit ahead. */
+  leaveAgain(): void {
+    for (const visit of this.visits) visit.turns = 0
+    this.#staying = false
+  }
+
   async stop(): Promise<void> {
     this.#running = false
     await this.#ended
@@ -103,7 +115,7 @@ export class PromotionReaders implements AsyncDisposable {
     }
     visit.token = session.token()
     visit.turns += 1
-    if (visit.turns < TURNS_PER_VISIT) this.#waiting.push(visit)
+    if (this.#staying || visit.turns < TURNS_PER_VISIT) this.#waiting.push(visit)
   }
 
   /** To a row that nobody else writes. When it fails nobody knows whether it happened; the session then says so itself. */
@@ -145,40 +157,5 @@ export class PromotionReaders implements AsyncDisposable {
     } finally {
       this.#reads[at]! += 1
     }
-  }
-}
-
-/** Writes to the rows of one primary, each value once and in the order of its growth, until stopped. */
-export class RowWriters implements AsyncDisposable {
-  #running = true
-  #commits = 0
-  readonly #ended: Promise<unknown>
-
-  constructor(context: PromotionContext, primary: PrimaryServer, ids: readonly number[], pauseMs = 5) {
-    const write = async (own: readonly number[]) => {
-      for (let i = 0; this.#running; i++) {
-        const values = [context.nextValue(primary), own[i % own.length]]
-        // A server that is killed under its writers is what some tests do; the next statement shows whether it is back.
-        const result = await primary.pool.query('update hot set n = $1 where id = $2', values).catch(() => undefined)
-        if (result) this.#commits++
-        await sleep(pauseMs)
-      }
-    }
-    // One writer a row: two could commit in another order than that of their values.
-    const half = Math.ceil(ids.length / 2)
-    this.#ended = Promise.all([ids.slice(0, half), ids.slice(half)].map(write))
-  }
-
-  get commits(): number {
-    return this.#commits
-  }
-
-  async stop(): Promise<void> {
-    this.#running = false
-    await this.#ended
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.stop()
   }
 }

@@ -1,11 +1,13 @@
 import type { PostgresServer } from '@tidemark/local'
 import type { Lsn } from '@tidemark/protocol'
 import type { Replica } from '@tidemark/refill'
+import type { Writers } from '../pipeline/writers.ts'
 import { MovablePool } from './movable-pool.ts'
 import { cutOff, type PrimaryServer } from './primary-server.ts'
 import { IDS, PromotionContext, type PromotionOptions, SESSION_IDS } from './promotion-context.ts'
-import { PromotionReaders, RowWriters } from './promotion-readers.ts'
+import { PromotionReaders } from './promotion-readers.ts'
 import { type PromotionReport, reportOf } from './promotion-report.ts'
+import { rowWriters } from './row-writers.ts'
 
 export interface StageOptions extends PromotionOptions {
   /** Whether two more apps stay with the first primary and a replica of it, whatever happens. */
@@ -22,7 +24,7 @@ export class PromotionStage implements AsyncDisposable {
   readonly pool: MovablePool
   readonly readers: PromotionReaders
   readonly #primaries: PrimaryServer[]
-  readonly #writers: RowWriters[] = []
+  readonly #writers: Writers[] = []
   readonly #resources: AsyncDisposableStack
 
   private constructor(
@@ -104,7 +106,7 @@ export class PromotionStage implements AsyncDisposable {
   }
 
   #write(primary: PrimaryServer): void {
-    this.#writers.push(this.#resources.use(new RowWriters(this.context, primary, IDS)))
+    this.#writers.push(this.#resources.use(rowWriters(this.context, primary, IDS)))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

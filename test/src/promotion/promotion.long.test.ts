@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from '@jest/globals'
 import { type PostgresServer, waitUntil } from '@tidemark/local'
-import { between, randomOf } from '../seeded-random.ts'
+import { between, randomOf, seedOf } from '../seeded-random.ts'
+import { expectNothingAbandoned } from './promotion-expectations.ts'
 import type { PromotionReport } from './promotion-report.ts'
 import { PromotionStage } from './promotion-stage.ts'
 
-const SEED = Number(process.env.TIDEMARK_SEED ?? Date.now() % 1_000_000)
+const SEED = seedOf(process.env.TIDEMARK_SEED)
 const ROUNDS = Number(process.env.TIDEMARK_ROUNDS ?? 10)
 const IN_TIME = { timeoutMs: 120_000 }
 
@@ -30,7 +31,7 @@ test('a failover slot goes on where it stood: nothing that the standby had is sk
   await readers.freshFrom(second, 60)
 
   await abandoned.stop()
-  expectNothingAbandoned(await stage.report(), [1, 2])
+  expectLostAndNotServed(await stage.report(), 2)
 }, 600_000)
 
 test('two failovers in a row, the second to a standby of the standby: the epoch rises each time', async () => {
@@ -53,7 +54,7 @@ test('two failovers in a row, the second to a standby of the standby: the epoch 
   context.startPublisher(third)
   await context.announced(third)
   await readers.freshFrom(third, 60)
-  expectNothingAbandoned(await stage.report(), [1, 2, 3])
+  expectLostAndNotServed(await stage.report(), 3)
 }, 600_000)
 
 test(`${ROUNDS} failovers at moments of a seed, with worker and apps restarted in between`, async () => {
@@ -95,17 +96,13 @@ async function failOverAtSomeMoment(seed: number): Promise<void> {
   await readers.freshFrom(second, 60)
   const report = await stage.report()
   console.info(`seed ${seed}, the old primary ${livesOn ? 'lives on' : 'dies'}`)
-  expectNothingAbandoned(report, [1, 2])
+  expectLostAndNotServed(report, 2)
 }
 
-function expectNothingAbandoned(report: PromotionReport, epochs: readonly number[]): void {
-  console.info(report.summary)
-  expect(report.falsehoods).toEqual([])
-  expect(report.brokenPromises).toEqual([])
+/** Of what was read as fresh before, some must have been lost, or nothing was tried. */
+function expectLostAndNotServed(report: PromotionReport, epochs: number): void {
+  expectNothingAbandoned(report, epochs)
   expect(report.abandoned.before).toBeGreaterThan(0)
-  expect(report.abandoned.after).toBe(0)
-  // One a timeline: nobody goes back and forth.
-  expect(report.epochs).toEqual(epochs.map((epoch) => ({ epoch, timeline: epoch })))
 }
 
 /** The confirmed position of the publisher's slot, once the server has it for good. */

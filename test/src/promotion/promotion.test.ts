@@ -1,13 +1,10 @@
 import { readFile } from 'node:fs/promises'
 import { expect, test } from '@jest/globals'
 import { RedisServer, waitUntil } from '@tidemark/local'
+import { expectNothingAbandoned } from './promotion-expectations.ts'
 import { PromotionStage } from './promotion-stage.ts'
 
 const IN_TIME = { timeoutMs: 60_000 }
-const TWO_EPOCHS = [
-  { epoch: 1, timeline: 1 },
-  { epoch: 2, timeline: 2 },
-]
 
 /** A publisher that Kafka, or the source's own history, has shut out. */
 const SHUT_OUT = /SOURCE_ABANDONED|PUBLISHER_FENCED/
@@ -19,6 +16,7 @@ test('a standby is promoted: what the dead primary alone had is fresh for nobody
   const abandoned = context.startPublisher(first)
   context.startWorker()
   await stage.begin()
+  readers.stay()
   const lost = await stage.loseWrites()
   const witness = await sawNewValue(stage)
   await first.server.kill()
@@ -27,6 +25,7 @@ test('a standby is promoted: what the dead primary alone had is fresh for nobody
   await readers.goOn(30)
   context.startPublisher(second)
   await context.announced(second)
+  readers.leaveAgain()
   expect(await second.end()).toBeLessThan(lost)
   // Whoever saw what is lost is told that nothing as new can be shown, until the log has passed it.
   expect(await witness()).toMatchObject({ freshness: 'stale', doubt: 'behind-session' })
@@ -37,13 +36,9 @@ test('a standby is promoted: what the dead primary alone had is fresh for nobody
 
   await abandoned.stop()
   const report = await stage.report()
-  console.info(report.summary)
-  expect(report.falsehoods).toEqual([])
-  expect(report.brokenPromises).toEqual([])
+  expectNothingAbandoned(report, 2)
   expect(report.abandoned.before).toBeGreaterThan(20)
-  expect(report.abandoned.after).toBe(0)
   expect(report.sessionsThatSawLost).toBeGreaterThan(0)
-  expect(report.epochs).toEqual(TWO_EPOCHS)
 }, 300_000)
 
 test('an abandoned primary lives on with its publisher, writers, readers and replica: none of them is believed', async () => {
@@ -61,12 +56,8 @@ test('an abandoned primary lives on with its publisher, writers, readers and rep
   await readers.freshFrom(second, 60)
 
   const report = await stage.report()
-  console.info(report.summary)
-  expect(report.falsehoods).toEqual([])
-  expect(report.brokenPromises).toEqual([])
+  expectNothingAbandoned(report, 2)
   expect(report.abandoned.before).toBeGreaterThan(20)
-  expect(report.abandoned.after).toBe(0)
-  expect(report.epochs).toEqual(TWO_EPOCHS)
 }, 300_000)
 
 test('a gap is not closed by a publisher that was frozen while another took its place', async () => {
@@ -97,12 +88,7 @@ test('a gap is not closed by a publisher that was frozen while another took its 
   await context.caughtUp(second)
   await readers.freshFrom(second, 60)
 
-  const report = await stage.report()
-  console.info(report.summary)
-  expect(report.falsehoods).toEqual([])
-  expect(report.brokenPromises).toEqual([])
-  expect(report.abandoned.after).toBe(0)
-  expect(report.epochs).toEqual(TWO_EPOCHS)
+  expectNothingAbandoned(await stage.report(), 2)
 }, 300_000)
 
 /** Reads on in one session until it has seen a value of now, and gives the way to read on. */

@@ -1,48 +1,16 @@
 import assert from 'node:assert/strict'
 import { type Lsn, parseLsn } from '@tidemark/protocol'
-import type { Client } from 'pg'
-import { type Pgoutput, PgoutputPlugin } from 'pg-logical-replication'
+import type { Pgoutput } from 'pg-logical-replication'
 import type { Commit } from '../evidence/topic-check.ts'
 import { BULK_LIMIT } from './crash-source.ts'
 
 type Row = Readonly<Record<string, unknown>>
 
-/**
- * Records the commits by a slot of its own, and reads them with the library's parser: nothing of the product decodes
- * what the product is judged by. Start it before the writes.
- */
-export class CrashHistory {
-  readonly #sql: Client
-  readonly #name: string
-
-  private constructor(sql: Client, name: string) {
-    this.#sql = sql
-    this.#name = name
-  }
-
-  static async start(sql: Client, name: string): Promise<CrashHistory> {
-    await sql.query(`create publication ${name} for table item, entry`)
-    await sql.query(`select pg_create_logical_replication_slot($1, 'pgoutput')`, [name])
-    return new CrashHistory(sql, name)
-  }
-
-  /** What was committed since the start, in commit order. Ends the recording. */
-  async finish(): Promise<Commit[]> {
-    const { rows } = await this.#sql.query<{ data: Buffer }>(
-      `select data from pg_logical_slot_get_binary_changes($1, null, null, 'proto_version', '1', 'publication_names', $2,
-         'messages', 'true')`,
-      [this.#name, this.#name],
-    )
-    await this.#sql.query('select pg_drop_replication_slot($1)', [this.#name])
-    const parser = new PgoutputPlugin({ protoVersion: 1, publicationNames: [this.#name] })
-    return commitsOf(rows.map(({ data }) => parser.parse(data)))
-  }
-}
-
-function commitsOf(messages: readonly Pgoutput.Message[]): Commit[] {
+/** What every transaction of a recording owes, in commit order. */
+export async function commitsOf(recording: AsyncIterable<Pgoutput.Message>): Promise<Commit[]> {
   const commits: Commit[] = []
   let owed: Owed | undefined
-  for (const message of messages) {
+  for await (const message of recording) {
     if (message.tag === 'begin') owed = new Owed()
     else if (message.tag === 'message') owed!.told(message)
     else if (message.tag === 'truncate') owed!.truncated()
