@@ -1,8 +1,5 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import type { KafkaConnection, KafkaTls } from '@tidemark/kafka'
 import {
@@ -17,6 +14,7 @@ import { runPublisher } from '@tidemark/publisher'
 import { runWorker } from '@tidemark/worker'
 import kafkajs, { type AclEntry, type Admin, Kafka, logLevel } from 'kafkajs'
 import { pino } from 'pino'
+import { runToEnd } from '../pipeline/ended-process.ts'
 import { PipelineContext } from '../pipeline/pipeline-context.ts'
 import { aclsOf, nameOf } from './kafka-acls.ts'
 
@@ -58,7 +56,7 @@ afterAll(async () => {
   await admin?.disconnect()
   await context?.[Symbol.asyncDispose]()
   await server?.[Symbol.asyncDispose]()
-  await folder[Symbol.asyncDispose]()
+  await folder?.[Symbol.asyncDispose]()
 })
 
 /** @param total how many there are then */
@@ -188,25 +186,19 @@ test('verification holds where an environment variable of Node would switch it o
 })
 
 async function printed(service: Service, args: readonly string[], env: Record<string, string>) {
-  const child = spawn(process.execPath, [join(ROOT, 'services', service, 'src/main.ts'), ...args], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: IN_TIME.timeoutMs,
-    env: {
-      PATH: process.env.PATH,
-      TIDEMARK_TEST_NAME: context.name,
-      TIDEMARK_CONFIG: join(import.meta.dirname, '../pipeline/hot.config.ts'),
-      TIDEMARK_KAFKA_BROKERS: server.brokersOf('sasl'),
-      TIDEMARK_KAFKA_TLS: 'true',
-      TIDEMARK_KAFKA_TLS_CA_FILE: authority.certFile,
-      TIDEMARK_KAFKA_SASL_MECHANISM: 'plain',
-      TIDEMARK_KAFKA_SASL_USERNAME: service,
-      TIDEMARK_REDIS_URL: context.servers.redisUrl,
-      TIDEMARK_REGION: 'eu-west',
-      TIDEMARK_TELEMETRY_PORT: '0',
-      TIDEMARK_LOG_LEVEL: 'trace',
-      ...env,
-    },
+  const { code, stdout, stderr } = await runToEnd(service, args, {
+    TIDEMARK_TEST_NAME: context.name,
+    TIDEMARK_CONFIG: join(ROOT, 'test/src/pipeline/hot.config.ts'),
+    TIDEMARK_KAFKA_BROKERS: server.brokersOf('sasl'),
+    TIDEMARK_KAFKA_TLS: 'true',
+    TIDEMARK_KAFKA_TLS_CA_FILE: authority.certFile,
+    TIDEMARK_KAFKA_SASL_MECHANISM: 'plain',
+    TIDEMARK_KAFKA_SASL_USERNAME: service,
+    TIDEMARK_REDIS_URL: context.servers.redisUrl,
+    TIDEMARK_REGION: 'eu-west',
+    TIDEMARK_TELEMETRY_PORT: '0',
+    TIDEMARK_LOG_LEVEL: 'trace',
+    ...env,
   })
-  const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')])
-  return { code, text: out + err }
+  return { code, text: stdout + stderr }
 }
