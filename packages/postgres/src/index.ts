@@ -1,7 +1,6 @@
 export { isAtWork } from './backend-activity.ts'
 export { connect, connectionConfig, disconnect } from './connection.ts'
 export {
-  distrustNewestEpoch,
   type Epoch,
   ensureEpochTable,
   newestEpoch,
