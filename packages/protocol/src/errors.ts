@@ -43,7 +43,7 @@ const CODES = {
    * without a recovery, or the other one is to be abandoned), run what the message says: a later epoch is opened. */
   SOURCE_ABANDONED: { retriable: true },
   /** The server fails inside itself (SQLSTATE class XX) as it decodes its log for the slot: damage, or a bug of the
-   * server. After a few attempts that got nowhere the publisher makes the slot anew and opens a new epoch: every cached
+   * server. After three attempts from one position the publisher makes the slot anew and opens a new epoch: every cached
    * value is refilled once. Look into the server's log. */
   SLOT_UNDECODABLE: { retriable: true },
   /** The replication stream ended, went silent, or carried what cannot be parsed. It is opened again. */

@@ -162,8 +162,19 @@ class Publisher {
 
   /** One life of the pipeline, from opening to whatever ends it; returns when it was long enough. */
   async live(healthy: () => void): Promise<void> {
-    const { source, postgresUrl, log } = this.#options
     const life = new AbortController()
+    try {
+      await this.#liveUntilEnded(healthy, life)
+    } catch (error) {
+      // What was in hand fails for the sake of what ended the life, with an error that says less.
+      const cause = life.signal.aborted ? life.signal.reason : error
+      if (cause !== RENEWAL) throw cause
+      this.#options.log.info({ maxLifeMs: this.limits.maxLifeMs }, RENEWAL.message)
+    }
+  }
+
+  async #liveUntilEnded(healthy: () => void, life: AbortController): Promise<never> {
+    const { source, postgresUrl, log } = this.#options
     const end = (reason: unknown) => life.abort(reason)
     const signal = AbortSignal.any([life.signal, this.#options.signal])
     await using parts = new AsyncDisposableStack()
@@ -197,10 +208,7 @@ class Publisher {
     })
     const renewal = setTimeout(() => end(RENEWAL), limits.maxLifeMs)
     parts.defer(() => clearTimeout(renewal))
-    await pipeline.run().catch((error: unknown) => {
-      if (error !== RENEWAL) throw error
-      log.info({ maxLifeMs: limits.maxLifeMs }, RENEWAL.message)
-    })
+    return await pipeline.run()
   }
 
   /** As a warm standby, while another publisher has the source: that is no outage. */
