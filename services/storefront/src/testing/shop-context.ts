@@ -11,9 +11,9 @@ import { buildShop } from '../shop.ts'
 const SCHEMA = new URL('../../schema.sql', import.meta.url)
 // What a publisher leaves behind: without it nobody can say which history the primary belongs to.
 const EPOCH = `create schema tidemark;
-  create table tidemark.epoch (source text, epoch integer, system_identifier text, timeline integer);
+  create table tidemark.epoch (source text, epoch integer, system_identifier text, timeline integer, start_lsn pg_lsn);
   insert into tidemark.epoch select 'shop', 1, (select system_identifier::text from pg_control_system()),
-    (select timeline_id from pg_control_checkpoint())`
+    (select timeline_id from pg_control_checkpoint()), pg_current_wal_insert_lsn()`
 
 /** A shop with a database of its own and, as no worker writes under its keys, without a view. For tests alone. */
 export class ShopContext implements AsyncDisposable {
