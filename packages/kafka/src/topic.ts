@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { TidemarkError } from '@tidemark/protocol'
 import type { Admin, Kafka } from 'kafkajs'
 
@@ -42,8 +43,7 @@ export async function ensureTopic(kafka: Kafka, options: TopicOptions): Promise<
     // Asked first: whoever may not create topics is refused also where the topic exists.
     const isThere = (await admin.listTopics()).includes(topic)
     const created = !isThere && (await createTopic(admin, options))
-    const { topics } = await admin.fetchTopicMetadata({ topics: [topic] })
-    const found = topics[0]?.partitions.length ?? 0
+    const found = await countPartitions(admin, topic)
     if (found !== partitions) throw wrongPartitions(topic, found, partitions)
     return created
   } finally {
@@ -55,9 +55,34 @@ export async function ensureTopic(kafka: Kafka, options: TopicOptions): Promise<
 function createTopic(admin: Admin, { topic, partitions, replicationFactor }: TopicOptions): Promise<boolean> {
   const configEntries = Object.entries(topicSettings(replicationFactor)).map(([name, value]) => ({ name, value }))
   return admin.createTopics({
-    waitForLeaders: true,
+    // It would wait for leaders, and give up at a broker that has not heard of the topic yet.
+    waitForLeaders: false,
     topics: [{ topic, numPartitions: partitions, replicationFactor, configEntries }],
   })
+}
+
+const MAX_LOOKS = 50
+const LOOK_MS = 100
+/** What brokers say of a topic that was made just now. */
+const SETTLING = ['UNKNOWN_TOPIC_OR_PARTITION', 'LEADER_NOT_AVAILABLE']
+
+/** Once each partition has a leader. Bounded by MAX_LOOKS; then the broker's own answer is thrown. */
+async function countPartitions(admin: Admin, topic: string): Promise<number> {
+  for (let look = 1; ; look++) {
+    try {
+      const { topics } = await admin.fetchTopicMetadata({ topics: [topic] })
+      return topics[0]?.partitions.length ?? 0
+    } catch (error) {
+      if (look === MAX_LOOKS || !isSettling(error)) throw error
+    }
+    await sleep(LOOK_MS)
+  }
+}
+
+/** By Kafka's name for it; within kafkajs' retries it is a cause. */
+function isSettling(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  return ('type' in error && SETTLING.includes(String(error.type))) || isSettling(error.cause)
 }
 
 export function wrongPartitions(topic: string, found: number, wanted: number): TidemarkError {
