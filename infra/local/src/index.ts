@@ -1,5 +1,6 @@
 export { type Certificate, CertificateAuthority, type ServerCertificateOptions } from './certificates.ts'
 export { Child, type ChildSpec, type Exit } from './child.ts'
+export { dropDatabase } from './database.ts'
 export { type LocalServerCode, LocalServerError } from './errors.ts'
 export {
   type GivenServers,
@@ -10,8 +11,8 @@ export {
   serverEnvironment,
 } from './given-servers.ts'
 export { type KafkaOptions, KafkaServer } from './kafka.ts'
-export type { KafkaSettings } from './kafka-files.ts'
-export { KAFKA_AUTHORIZER, type KafkaListener, type KafkaListeners, type KafkaUsers } from './kafka-listeners.ts'
+export type { KafkaSettings, KafkaUsers } from './kafka-files.ts'
+export { KAFKA_AUTHORIZER, type KafkaListener, type KafkaListeners } from './kafka-listeners.ts'
 export { freePort } from './ports.ts'
 export { type PostgresOptions, PostgresServer, type ReplicaOptions } from './postgres.ts'
 export type { PostgresSettings } from './postgres-data.ts'

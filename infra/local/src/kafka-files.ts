@@ -4,7 +4,6 @@ import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { cached } from './cache.ts'
-import { type KafkaUsers, SCRAM } from './kafka-listeners.ts'
 import { type FetchOptions, fetchWithMaven } from './maven.ts'
 
 export const KAFKA_VERSION = '4.3.1'
@@ -24,6 +23,11 @@ export async function kafkaJars({ onProgress = () => undefined, signal }: FetchO
     })
   })
 }
+
+export const SCRAM = ['SCRAM-SHA-256', 'SCRAM-SHA-512'] as const
+
+/** Name to password. */
+export type KafkaUsers = Readonly<Record<string, string>>
 
 export interface Format {
   readonly data: string

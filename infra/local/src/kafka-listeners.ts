@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Certificate } from './certificates.ts'
-import type { KafkaSettings } from './kafka-files.ts'
+import { type KafkaSettings, type KafkaUsers, SCRAM } from './kafka-files.ts'
 import { freePort } from './ports.ts'
 
 /** A listener with TLS, beside the one in plain text, which stays the broker's own and the test's. */
@@ -15,9 +15,6 @@ export interface KafkaListener {
 
 /** By name, in lower-case letters. */
 export type KafkaListeners = Readonly<Record<string, KafkaListener>>
-
-/** Name to password. */
-export type KafkaUsers = Readonly<Record<string, string>>
 
 /** Nobody may do what no ACL allows, but for those who come by the listener in plain text. */
 export const KAFKA_AUTHORIZER: KafkaSettings = {
@@ -60,8 +57,6 @@ export async function listenerSettings(
     ),
   }
 }
-
-export const SCRAM = ['SCRAM-SHA-256', 'SCRAM-SHA-512'] as const
 
 async function storeSettings(name: string, listener: KafkaListener, folder: string): Promise<KafkaSettings> {
   const { certificate, clientAuthorityFile } = listener

@@ -9,10 +9,11 @@ import {
   formatData,
   KAFKA_FOLDER,
   type KafkaSettings,
+  type KafkaUsers,
   kafkaJars,
   propertiesText,
 } from './kafka-files.ts'
-import { type KafkaListeners, type KafkaUsers, listenerSettings, portsOf } from './kafka-listeners.ts'
+import { type KafkaListeners, listenerSettings, portsOf } from './kafka-listeners.ts'
 import { freePort, isOpen } from './ports.ts'
 import { openServerFolder, type ServerFolder } from './run-folder.ts'
 import type { ServerOptions } from './server-options.ts'

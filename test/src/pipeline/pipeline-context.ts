@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { decodeView, partitionKeys } from '@tidemark/guard'
-import { localServers, waitUntil } from '@tidemark/local'
+import { dropDatabase, localServers, waitUntil } from '@tidemark/local'
 import { type Position, parseLsn, position, roundDownInPageHeader } from '@tidemark/protocol'
 import { runPublisher } from '@tidemark/publisher'
 import { openTidemark, type TidemarkOptions } from '@tidemark/refill'
@@ -188,21 +188,6 @@ export function quietRedis(url: string): Redis {
   const redis = new Redis(url, { maxRetriesPerRequest: 1, commandTimeout: 2_000, retryStrategy: () => 100 })
   redis.on('error', () => undefined)
   return redis
-}
-
-async function dropDatabase(admin: Pool, name: string): Promise<void> {
-  await waitUntil(
-    `the slots of ${name} are gone`,
-    async () => {
-      await admin.query(
-        'select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = $1 and not active',
-        [name],
-      )
-      await admin.query(`drop database if exists ${name} with (force)`)
-      return true
-    },
-    { timeoutMs: 20_000, everyMs: 200 },
-  )
 }
 
 export async function deleteTopic(brokers: readonly string[], topic: string): Promise<void> {

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { localServers, RunFolder, waitUntil } from '@tidemark/local'
+import { dropDatabase, localServers, RunFolder } from '@tidemark/local'
 import { readServerFacts, recordEpoch, recordStart, recreateSlot } from '@tidemark/postgres'
 import { defineSource, type Source, type SourceConfig } from '@tidemark/protocol'
 import { Kafka, logLevel } from 'kafkajs'
@@ -130,21 +130,6 @@ async function connected(url: string, resources: AsyncDisposableStack): Promise<
   await client.connect()
   resources.defer(() => client.end())
   return client
-}
-
-async function dropDatabase(admin: Client, name: string): Promise<void> {
-  await waitUntil(
-    `the slots of ${name} are gone`,
-    async () => {
-      await admin.query(
-        'select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = $1 and not active',
-        [name],
-      )
-      await admin.query(`drop database if exists ${name} with (force)`)
-      return true
-    },
-    { timeoutMs: 20_000, everyMs: 200 },
-  )
 }
 
 async function deleteTopic(brokers: readonly string[], topic: string): Promise<void> {
