@@ -11,6 +11,15 @@ export interface Invalidation {
   readonly version: Version
   /** How long a value that it invalidates is retained as stale, in ms; 0 removes it. */
   readonly retainStaleMs: number
+  /** What the value is from this version on, where the keyspace is updated in place. */
+  readonly update?: Update
+}
+
+/** A row's projection, to be stored over an older value of its key. */
+export interface Update {
+  readonly keyspace: string
+  readonly payload: Buffer
+  readonly ttlMs: number
 }
 
 /** Consecutive records of one partition. The start of an epoch may only be at a batch's beginning. */
@@ -26,7 +35,7 @@ export interface Batch {
 }
 
 /** What became of one event, by its letter in apply.lua's answer. */
-export type Outcome = 'removed' | 'retained' | 'kept' | 'absent' | 'old-epoch'
+export type Outcome = 'removed' | 'retained' | 'updated' | 'kept' | 'absent' | 'old-epoch'
 
 export type ApplyResult =
   | { readonly code: 'applied'; readonly outcomes: readonly Outcome[] }
@@ -59,6 +68,7 @@ export const DEFAULT_TOMBSTONE_LIMITS: TombstoneLimits = { perGeneration: 10_000
 const OUTCOMES: Readonly<Record<string, Outcome>> = {
   r: 'removed',
   s: 'retained',
+  u: 'updated',
   k: 'kept',
   a: 'absent',
   o: 'old-epoch',

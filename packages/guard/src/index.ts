@@ -11,6 +11,7 @@ export {
   type Outcome,
   type Sight,
   type TombstoneLimits,
+  type Update,
 } from './guard.ts'
 export { GENERATIONS, type PartitionKeys, partitionKeys } from './keys.ts'
 export type { RedisClient } from './script.ts'

@@ -18,7 +18,7 @@ export async function coordinatorCause(error: unknown, kafka: Kafka, what: Coord
 }
 
 async function refusalOfCoordinator(kafka: Kafka, { type, id }: Coordinated): Promise<unknown> {
-  const cluster = createCluster<Cluster>(kafka)
+  const cluster = createCluster(kafka)
   try {
     await cluster.connect()
     const broker = await cluster.brokerPool.findConnectedBroker()
@@ -32,13 +32,3 @@ async function refusalOfCoordinator(kafka: Kafka, { type, id }: Coordinated): Pr
 }
 
 const COORDINATOR_TYPES = { group: 0, transaction: 1 } as const
-
-interface Cluster {
-  connect(): Promise<void>
-  disconnect(): Promise<void>
-  readonly brokerPool: { findConnectedBroker(): Promise<Broker> }
-}
-
-interface Broker {
-  findGroupCoordinator(question: { readonly groupId: string; readonly coordinatorType: number }): Promise<unknown>
-}

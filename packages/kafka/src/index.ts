@@ -7,8 +7,9 @@ export {
   kafkaClient,
   kafkaError,
 } from './client.ts'
-export { createCluster } from './cluster.ts'
+export { type Broker, type Cluster, createCluster, type KafkaRecord } from './cluster.ts'
 export { type Coordinated, coordinatorCause } from './coordinator.ts'
 export { type KafkaSettings, kafkaConnection, kafkaSettings } from './settings.ts'
 export { ensureTopic, type TopicOptions, topicSettings, wrongPartitions } from './topic.ts'
 export { type PartitionFacts, readTopic, type Topic, type TopicFacts, type TopicSettings } from './topic-facts.ts'
+export { endsOf, type LogEnd, readRange } from './topic-reader.ts'

@@ -1,4 +1,4 @@
-export { type Contract, contractSchema } from './contract.ts'
+export { alarmAfterMs, type Contract, contractSchema } from './contract.ts'
 export { type ErrorCode, isTidemarkError, TidemarkError } from './errors.ts'
 export { type KeyTemplate, type KeyValue, keyFor, MAX_KEY_BYTES, renderKey } from './key-template.ts'
 export { formatLsn, type Lsn, MAX_LSN, parseLsn, roundDownInPageHeader } from './lsn.ts'
@@ -20,6 +20,7 @@ export {
   type Version,
   version,
 } from './position.ts'
+export { MAX_PROJECTION_BYTES, misfitOf, type Projection, projectRow } from './projection.ts'
 export { decodeRecord, type EncodedRecord, encodeRecord, RECORD_FORMAT, type TidemarkRecord } from './record.ts'
 export {
   allKeyspaces,

@@ -26,6 +26,14 @@ const records: fc.Arbitrary<TidemarkRecord> = fc.oneof(
     version: points.map(([epoch, lsn]) => version(epoch, lsn)),
     timeUs,
   }),
+  fc.record({
+    kind: fc.constant('event' as const),
+    key,
+    keyspace,
+    version: points.map(([epoch, lsn]) => version(epoch, lsn)),
+    timeUs,
+    projection: fc.uint8Array({ minLength: 1 }).map((bytes) => Buffer.from(bytes)),
+  }),
   fc.record({ kind: fc.constant('watermark' as const), position: at, timeUs }),
   fc.record({ kind: fc.constant('floor' as const), keyspace, position: at, timeUs }),
   fc.record({
@@ -155,7 +163,7 @@ test('an event without a key, and anything else with one, is RECORD_MALFORMED', 
 
 test('a kind that there is not is RECORD_MALFORMED', () => {
   const { value } = encodeRecord(event)
-  expect(() => decodeRecord(null, value.fill(6, 1, 2))).toThrow('RECORD_MALFORMED: kind 6')
+  expect(() => decodeRecord(null, value.fill(7, 1, 2))).toThrow('RECORD_MALFORMED: kind 7')
 })
 
 test('another format is told apart from garbage: the workers are to be upgraded', () => {

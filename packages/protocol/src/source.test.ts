@@ -1,4 +1,4 @@
-import { expect, test } from '@jest/globals'
+import { describe, expect, test } from '@jest/globals'
 import { isTidemarkError } from './errors.ts'
 import type { KeyValue } from './key-template.ts'
 import { defineSource, keyspaceOf, keyspaceOfKey, type ParamsOf, type SourceConfig } from './source.ts'
@@ -238,4 +238,26 @@ test('types: a config’s slip is seen before it runs', () => {
   // @ts-expect-error whenUnprovable is one of two
   const contract: SourceConfig['keyspaces'][string]['contract'] = { whenUnprovable: 'hope' }
   expect([columns, contract]).toHaveLength(2)
+})
+
+describe('a reaction', () => {
+  const keyspace = { key: 'price:{id}', tables: { 'public.price': { id: 'id' } } }
+  const source = (contract: object, more: object = {}) =>
+    defineSource({ name: 'shop', keyspaces: { price: { ...keyspace, contract, ...more } } })
+
+  test('of updating in place takes one table and a projection', () => {
+    const projection = { cents: { column: 'cents', as: 'number' } }
+    expect(source({ reaction: 'update' }, { projection }).keyspaces.price!.projection).toEqual(projection)
+    expect(() => source({ reaction: 'update' })).toThrow("keyspaces.price.projection: reaction 'update' needs one")
+    expect(() => source({ reaction: 'update' }, { projection: {} })).toThrow('needs one')
+    expect(() => source({ reaction: 'update' }, { projection, tables: {} })).toThrow('name one table')
+    expect(() => source({}, { projection })).toThrow("is for reaction 'update' alone")
+  })
+
+  test('of refreshing takes what may be served meanwhile', () => {
+    const promise = { reaction: 'refresh', whenUnprovable: 'serve-stale', retainStaleMs: 60_000 }
+    expect(source(promise).keyspaces.price!.contract).toMatchObject(promise)
+    expect(() => source({ ...promise, whenUnprovable: 'fail' })).toThrow("reaction 'refresh' needs")
+    expect(() => source({ ...promise, retainStaleMs: 0 })).toThrow("reaction 'refresh' needs")
+  })
 })

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { type Contract, contractSchema } from './contract.ts'
 import { TidemarkError } from './errors.ts'
 import { isKeyOf, type KeyTemplate, type KeyValue, parseTemplate, templatesOverlap } from './key-template.ts'
+import { type Projection, projectionSchema } from './projection.ts'
 import { MAX_KEYSPACE_BYTES } from './record.ts'
 import { TAG_KEY, TAG_KEYSPACE, TAG_TEMPLATE } from './tag.ts'
 
@@ -22,6 +23,11 @@ const keyspaceSchema = z.strictObject({
         'tidemark.invalidate() changes.',
     ),
   contract: contractSchema.prefault({}),
+  projection: projectionSchema
+    .optional()
+    .describe(
+      "With reaction 'update': the value, name by name, as the row gives it; it must equal what the load returns.",
+    ),
   maxKeysPerTransaction: z
     .int()
     .min(1)
@@ -59,6 +65,8 @@ export interface Keyspace<Key extends string = string> {
   /** schema.table → param → column. */
   readonly tables: Readonly<Record<string, Readonly<Record<string, string>>>>
   readonly contract: Contract
+  /** With reaction `update` alone. */
+  readonly projection?: Projection | undefined
   readonly maxKeysPerTransaction: number
 }
 
@@ -131,6 +139,7 @@ function templateMistakes(keyspaces: unknown): string[] {
   const seen: { name: string; template: KeyTemplate }[] = [{ name: TAG_KEYSPACE, template: TAG_TEMPLATE }]
   for (const [name, keyspace] of Object.entries(keyspaces)) {
     if (name === TAG_KEYSPACE) mistakes.push(`keyspaces.${name}: the name is reserved for tags`)
+    mistakes.push(...reactionMistakes(name, keyspace))
     const template = templateOf(name, keyspace, mistakes)
     if (!template) continue
     for (const other of seen) {
@@ -164,6 +173,28 @@ function templateOf(name: string, keyspace: unknown, mistakes: string[]): KeyTem
     for (const g of given) if (!template.params.includes(g)) mistakes.push(`${at}.${g}: the key has no {${g}}`)
   }
   return template
+}
+
+/** A reaction needs what it works with; and what it does not work with would be a promise that nobody keeps. */
+function reactionMistakes(name: string, keyspace: unknown): string[] {
+  const { contract, projection, tables } = isObject(keyspace) ? keyspace : {}
+  const { reaction, retainStaleMs, whenUnprovable } = isObject(contract) ? contract : {}
+  const at = `keyspaces.${name}`
+  const mistakes: string[] = []
+  if (reaction === 'update') {
+    if (!isObject(projection) || Object.keys(projection).length === 0) {
+      mistakes.push(`${at}.projection: reaction 'update' needs one: name → { column, as }`)
+    }
+    if (!isObject(tables) || Object.keys(tables).length !== 1) {
+      mistakes.push(`${at}.tables: reaction 'update' is for keys that come from one row: name one table`)
+    }
+  } else if (projection !== undefined) {
+    mistakes.push(`${at}.projection: is for reaction 'update' alone`)
+  }
+  if (reaction === 'refresh' && (whenUnprovable !== 'serve-stale' || !(Number(retainStaleMs) > 0))) {
+    mistakes.push(`${at}.contract: reaction 'refresh' needs whenUnprovable: 'serve-stale' and retainStaleMs`)
+  }
+  return mistakes
 }
 
 /** What zod refuses for its shape is not looked into any further. */

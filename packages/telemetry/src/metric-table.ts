@@ -162,8 +162,8 @@ export const METRICS = {
     type: 'counter',
     unit: '{event}',
     meaning:
-      'Invalidations applied, by what became of the cell: removed, retained as stale, kept because it already held the change, or absent.',
-    labels: { ...REGION_KEYSPACE, outcome: ['removed', 'retained', 'kept', 'absent'] },
+      'Invalidations applied, by what became of the cell: removed, retained as stale, updated in place, kept because it already held the change, or absent.',
+    labels: { ...REGION_KEYSPACE, outcome: ['removed', 'retained', 'updated', 'kept', 'absent'] },
   },
   tidemark_worker_applied_batches_total: {
     type: 'counter',

@@ -1,11 +1,17 @@
-import { createCluster, ensureTopic, type KafkaConnection, kafkaClient, kafkaError } from '@tidemark/kafka'
+import {
+  type Cluster,
+  createCluster,
+  ensureTopic,
+  type KafkaConnection,
+  kafkaClient,
+  kafkaError,
+} from '@tidemark/kafka'
 import { encodeRecord, position, TidemarkError } from '@tidemark/protocol'
 import { type Logger, withDeadline } from '@tidemark/service'
 import type { RecordMetadata } from 'kafkajs'
 import type { Message } from './batch.ts'
 import { CLIENT } from './client-name.ts'
 import { FencedProducer, isFenced } from './fenced-producer.ts'
-import type { Cluster } from './kafkajs-internals.ts'
 import { type LastPublished, readLastPublished } from './last-published.ts'
 import type { OffsetWatch } from './offset-watch.ts'
 
@@ -44,7 +50,7 @@ export class Bus {
     const { topic, deadlineMs } = options
     const kafka = kafkaClient({ ...options, clientId: CLIENT, requestTimeoutMs: deadlineMs })
     await answered(ensureTopic(kafka, options), options, 'no answer about the topic from Kafka')
-    const cluster = createCluster<Cluster>(kafka)
+    const cluster = createCluster(kafka)
     try {
       await answered(cluster.connect(), options, 'no producer connection to Kafka')
       await answered(cluster.addTargetTopic(topic), options, 'Kafka does not say where the topic lies')

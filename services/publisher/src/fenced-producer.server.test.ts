@@ -6,7 +6,6 @@ import { Kafka, logLevel } from 'kafkajs'
 import { pino } from 'pino'
 import { Bus, transactionalIdOf } from './bus.ts'
 import { FencedProducer } from './fenced-producer.ts'
-import type { Cluster } from './kafkajs-internals.ts'
 import { OffsetWatch } from './offset-watch.ts'
 import { fromZombies, readTopicLog } from './testing/topic-log.ts'
 
@@ -115,7 +114,7 @@ test('once Kafka has forgotten the id, a later one is told that it shuts out nob
   await using first = await taken('forgotten', 1)
   // To ask is to be remembered anew: each of these, known to Kafka since now, is asked once.
   const client = new Kafka({ brokers: [kafka.brokers], logLevel: logLevel.NOTHING })
-  const cluster = createCluster<Cluster>(client)
+  const cluster = createCluster(client)
   await cluster.connect()
   const probes = Array.from({ length: 60 }, (_, i) => new FencedProducer(client, cluster, `probe-${i}`))
   for (const probe of probes) expect(await probe.initialise()).toBe(0)

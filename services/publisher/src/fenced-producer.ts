@@ -1,6 +1,6 @@
-import { CLIENT_RETRY, coordinatorCause } from '@tidemark/kafka'
+import { CLIENT_RETRY, type Cluster, coordinatorCause } from '@tidemark/kafka'
 import type { Kafka, ProducerBatch, RecordMetadata } from 'kafkajs'
-import { type Cluster, createEosManager, createMessageProducer, createRetry } from './kafkajs-internals.ts'
+import { createEosManager, createMessageProducer, createRetry } from './kafkajs-internals.ts'
 
 /**
  * An idempotent producer that shuts out those before it. Kafka gives each that is initialised with the same

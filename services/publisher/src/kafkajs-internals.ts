@@ -1,52 +1,9 @@
 import { createRequire } from 'node:module'
+import type { Cluster } from '@tidemark/kafka'
 import type { Logger, Producer } from 'kafkajs'
 
 // What kafkajs 2.2.4 has inside and does not offer: a producer id of a transactional id for batches without a
-// transaction, and reading at an offset without a consumer group. The version is pinned; a test says what may not change.
-
-export interface KafkaRecord {
-  readonly offset: string
-  readonly key: Buffer | null
-  readonly value: Buffer | null
-  /** Of the batch that it came in. */
-  readonly batchContext: {
-    readonly producerId: string
-    readonly producerEpoch: number
-    readonly inTransaction: boolean
-  }
-}
-
-export interface Broker {
-  fetch(request: {
-    readonly isolationLevel: number
-    readonly maxWaitTime: number
-    readonly maxBytes: number
-    readonly topics: readonly { readonly topic: string; readonly partitions: readonly FetchedPartition[] }[]
-  }): Promise<{ readonly responses: readonly { readonly partitions: readonly { messages: KafkaRecord[] }[] }[] }>
-}
-
-export interface FetchedPartition {
-  readonly partition: number
-  readonly fetchOffset: string
-  readonly maxBytes: number
-}
-
-/** The connections of one client. */
-export interface Cluster {
-  connect(): Promise<void>
-  disconnect(): Promise<void>
-  addTargetTopic(topic: string): Promise<void>
-  findTopicPartitionMetadata(topic: string): readonly { readonly partitionId: number }[]
-  findLeaderForPartitions(topic: string, partitions: readonly number[]): Readonly<Record<string, readonly number[]>>
-  findBroker(broker: { readonly nodeId: string }): Promise<Broker>
-  fetchTopicsOffset(
-    topics: readonly {
-      readonly topic: string
-      readonly fromBeginning: boolean
-      readonly partitions: readonly { readonly partition: number }[]
-    }[],
-  ): Promise<readonly { readonly partitions: readonly { readonly partition: number; readonly offset: string }[] }[]>
-}
+// transaction. The version is pinned; a test says what may not change.
 
 /** Counts a producer's records by partition, under its id and epoch. */
 export interface EosManager {

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals'
+import type { KafkaRecord } from '@tidemark/kafka'
 import { encodeRecord, position, type TidemarkRecord, version } from '@tidemark/protocol'
-import type { KafkaRecord } from './kafkajs-internals.ts'
 import { type ReadRange, summarise, tailOf } from './last-published.ts'
 
 const watermark = (epoch: number, lsn: bigint): TidemarkRecord => ({

@@ -1,6 +1,5 @@
+import { type Cluster, endsOf, type KafkaRecord, type LogEnd, readRange } from '@tidemark/kafka'
 import { decodeRecord, epochOf, isTidemarkError, type Position, parsePosition } from '@tidemark/protocol'
-import type { Cluster, KafkaRecord } from './kafkajs-internals.ts'
-import { endsOf, type LogEnd, readRange } from './topic-reader.ts'
 
 /** How far the topic goes, by its last records. */
 export interface LastPublished {

@@ -1,8 +1,6 @@
-import { createCluster } from '@tidemark/kafka'
+import { createCluster, endsOf, readRange } from '@tidemark/kafka'
 import { decodeRecord, type TidemarkRecord } from '@tidemark/protocol'
 import { Kafka, logLevel } from 'kafkajs'
-import type { Cluster } from '../kafkajs-internals.ts'
-import { endsOf, readRange } from '../topic-reader.ts'
 
 /** A record and the producer that wrote it, by id and epoch, which Kafka keeps beside it. */
 export interface Written {
@@ -15,7 +13,7 @@ export interface Written {
 
 /** All that a topic holds, by partition. For tests alone. */
 export async function readTopicLog(brokers: readonly string[], topic: string): Promise<Written[][]> {
-  const cluster = createCluster<Cluster>(new Kafka({ brokers: [...brokers], logLevel: logLevel.NOTHING }))
+  const cluster = createCluster(new Kafka({ brokers: [...brokers], logLevel: logLevel.NOTHING }))
   await cluster.connect()
   try {
     await cluster.addTargetTopic(topic)

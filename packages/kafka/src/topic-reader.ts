@@ -1,7 +1,7 @@
-import type { Cluster, KafkaRecord } from './kafkajs-internals.ts'
+import type { Cluster, KafkaRecord } from './cluster.ts'
 
-// kafkajs itself reads in consumer groups alone, which costs a start seconds, and rights that a publisher needs for
-// nothing else.
+// kafkajs itself reads in consumer groups alone, which costs a start seconds, and rights that whoever reads a
+// few records needs for nothing else.
 
 /** Where a partition begins and ends, or what is to be taken for its end. */
 export interface LogEnd {
