@@ -44,6 +44,8 @@ export interface Cluster {
     topics: readonly {
       readonly topic: string
       readonly fromBeginning: boolean
+      /** In ms since 1970; goes before the beginning or the end. */
+      readonly fromTimestamp?: number
       readonly partitions: readonly { readonly partition: number }[]
     }[],
   ): Promise<readonly { readonly partitions: readonly { readonly partition: number; readonly offset: string }[] }[]>
