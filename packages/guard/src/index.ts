@@ -15,4 +15,5 @@ export {
 } from './guard.ts'
 export { GENERATIONS, type PartitionKeys, partitionKeys } from './keys.ts'
 export type { RedisClient } from './script.ts'
+export { DEFAULT_TOMBSTONE_BOUNDS, type TombstoneBounds, tombstoneLimits } from './tombstone-bounds.ts'
 export { decodeView, floorOf, offsetOf, type View } from './view.ts'

@@ -1,15 +1,27 @@
 import { describe, expect, test } from '@jest/globals'
-import { isTidemarkError, type TidemarkRecord } from '@tidemark/protocol'
+import { type Contract, contractSchema, isTidemarkError, type TidemarkRecord } from '@tidemark/protocol'
 import fc from 'fast-check'
 import { type BatchTerms, type FetchedRecord, type PlannedBatch, planBatches } from './batch.ts'
 import { GuardModel } from './testing/guard-model.ts'
 import { at, fetched, record } from './testing/record-words.ts'
 
-const terms: BatchTerms = { maxEvents: 500, retainStaleMs: (keyspace) => (keyspace === 'article' ? 60_000 : 0) }
-
-function batches(records: readonly FetchedRecord[], maxEvents = 500): PlannedBatch[] {
-  return [...planBatches(records, { ...terms, maxEvents })].filter((plan) => plan.kind === 'batch')
+const contracts: Readonly<Record<string, Contract>> = {
+  product: contractSchema.parse({}),
+  article: contractSchema.parse({ retainStaleMs: 60_000 }),
+  price: contractSchema.parse({ reaction: 'update', ttlMs: 90_000, retainStaleMs: 5_000 }),
+  page: contractSchema.parse({ reaction: 'refresh', retainStaleMs: 70_000 }),
+  secret: contractSchema.parse({ reaction: 'bypass' }),
 }
+const terms: BatchTerms = { maxEvents: 500, maxBytes: 1_048_576, contractOf: (keyspace) => contracts[keyspace] }
+
+function batches(records: readonly FetchedRecord[], maxEvents = 500, maxBytes = 1_048_576): PlannedBatch[] {
+  return [...planBatches(records, { ...terms, maxEvents, maxBytes })].filter((plan) => plan.kind === 'batch')
+}
+
+const projected = (key: string, lsn: number, value: string) => ({
+  ...record.event(key, lsn),
+  projection: Buffer.from(value),
+})
 
 describe('folding', () => {
   test('one batch covers every offset of its records', () => {
@@ -63,6 +75,75 @@ describe('folding', () => {
   })
 })
 
+describe('the reaction of a keyspace', () => {
+  const invalidations = (...records: readonly TidemarkRecord[]) => batches(fetched(0n, ...records))[0]!.batch.events
+
+  test('update takes the projection along, with the time to live of the contract, and retains where it cannot', () => {
+    const [event] = invalidations(projected('price:1', 10, 'ten'))
+    expect(event!.update).toEqual({ keyspace: 'price', payload: Buffer.from('ten'), ttlMs: 90_000 })
+    expect(event!.retainStaleMs).toBe(5_000)
+  })
+
+  test('refresh retains; invalidate and bypass do what the contract retains', () => {
+    const events = invalidations(record.event('page:1', 1), record.event('secret:1', 2), record.event('product:1', 3))
+    expect(events.map((e) => [e.retainStaleMs, e.update])).toEqual([
+      [70_000, undefined],
+      [0, undefined],
+      [0, undefined],
+    ])
+  })
+
+  test.each(['product', 'page', 'secret', 'stranger'])(
+    'a projection of keyspace %s, which is not updated in place any more or not known, only invalidates',
+    (keyspace) => expect(invalidations(projected(`${keyspace}:1`, 10, 'ten'))[0]!.update).toBeUndefined(),
+  )
+
+  test('the newest of a key decides, with its own projection', () => {
+    const [event] = invalidations(projected('price:1', 20, 'twenty'), projected('price:1', 10, 'ten'))
+    expect(event!.update!.payload.toString()).toBe('twenty')
+  })
+
+  test('the newest of a key decides, also when it has no projection', () => {
+    expect(invalidations(projected('price:1', 10, 'ten'), record.event('price:1', 20))[0]!.update).toBeUndefined()
+  })
+
+  test('two projections of one commit that differ update nothing, whichever comes first or again', () => {
+    const [ten, eleven] = [projected('price:1', 10, 'ten'), projected('price:1', 10, 'eleven')]
+    expect(invalidations(ten, eleven)[0]!.update).toBeUndefined()
+    expect(invalidations(ten, eleven, eleven)[0]!.update).toBeUndefined()
+    expect(invalidations(ten, record.event('price:1', 10))[0]!.update).toBeUndefined()
+    expect(invalidations(record.event('price:1', 10), ten)[0]!.update).toBeUndefined()
+  })
+
+  test('an event that is delivered twice updates as it does once', () => {
+    const ten = projected('price:1', 10, 'ten')
+    expect(invalidations(ten, ten)[0]!.update!.payload.toString()).toBe('ten')
+  })
+})
+
+describe('epochs', () => {
+  test('the records of each epoch are counted, folded ones included, claims not', () => {
+    const [plan] = batches(
+      fetched(
+        0n,
+        record.event('product:1', 9, 2),
+        record.event('product:1', 99, 1),
+        record.event('product:1', 98, 1),
+        record.watermark(20, 1),
+        record.floor('product', 5, 1),
+        record.claim(3),
+        record.watermark(10, 2),
+      ),
+    )
+    expect(plan!.epochs).toEqual(
+      new Map([
+        [2, 2],
+        [1, 4],
+      ]),
+    )
+  })
+})
+
 describe('a claim', () => {
   test('is passed over: it is no hole, it announces no epoch, and its position is no watermark', () => {
     const [plan, ...more] = batches(fetched(7n, record.watermark(1), record.claim(2), record.event('product:1', 3)))
@@ -95,6 +176,33 @@ describe('splitting', () => {
     const same = record.event('product:1', 1)
     const plans = batches(fetched(0n, same, same, same, record.floor('product', 1), same), 2)
     expect(plans.map(({ batch }) => batch.next - batch.from)).toEqual([2n, 2n, 1n])
+  })
+})
+
+describe('the bytes of a batch', () => {
+  const large = Buffer.alloc(10_000, 'x').toString()
+
+  test('a batch ends before the projection that would not fit', () => {
+    const plans = batches(fetched(0n, ...[1, 2, 3, 4, 5].map((n) => projected(`price:${n}`, n, large))), 500, 25_000)
+    expect(plans.map(({ batch }) => batch.events.length)).toEqual([2, 2, 1])
+  })
+
+  test('projections that the contract does not ask for count too: the memory is held either way', () => {
+    const plans = batches(fetched(0n, ...[1, 2, 3].map((n) => projected(`product:${n}`, n, large))), 500, 25_000)
+    expect(plans.map(({ batch }) => batch.events.length)).toEqual([2, 1])
+  })
+
+  test('a record that exceeds the bound by itself goes alone, and nothing is left out', () => {
+    const plans = batches(
+      fetched(0n, record.watermark(1), projected('price:1', 2, large), record.watermark(3)),
+      500,
+      99,
+    )
+    expect(plans.map(({ batch }) => [batch.from, batch.next])).toEqual([
+      [0n, 1n],
+      [1n, 2n],
+      [2n, 3n],
+    ])
   })
 })
 

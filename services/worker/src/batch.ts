@@ -1,5 +1,6 @@
-import type { Batch, Invalidation } from '@tidemark/guard'
+import type { Batch, Invalidation, Update } from '@tidemark/guard'
 import {
+  type Contract,
   decodeRecord,
   epochOf,
   isTidemarkError,
@@ -29,6 +30,8 @@ export interface PlannedBatch {
   readonly keyspaces: readonly string[]
   /** Of every event in it, those included that were folded into a newer one of the same key. */
   readonly commits: readonly Commit[]
+  /** Epoch → how many of its records are of it. A claim is of none: its epoch may never come. */
+  readonly epochs: ReadonlyMap<number, number>
 }
 
 /** A place in the log that cannot be read over in silence: what stood there may have been an invalidation. */
@@ -45,13 +48,16 @@ export interface Break {
 export interface BatchTerms {
   /** Most events and floors in one batch; the script blocks Redis for as long as it runs. */
   readonly maxEvents: number
-  /** How long a value of that keyspace is retained as stale; 0 for a keyspace that the configuration does not name. */
-  readonly retainStaleMs: (keyspace: string) => number
+  /** Most bytes of keys and projections in one batch, for the same reason. A record that is larger goes alone. */
+  readonly maxBytes: number
+  /** Of a keyspace; undefined for one that the configuration does not name. */
+  readonly contractOf: (keyspace: string) => Contract | undefined
 }
 
 /**
  * Turns consecutive records of one partition into batches for the guard, in order. A batch ends before the start of
- * an epoch, at `maxEvents`, and at a break: what came before a break is applied before the gap is declared.
+ * an epoch, where it would exceed its bounds, and at a break: what came before a break is applied before the gap is
+ * declared.
  */
 export function* planBatches(records: readonly FetchedRecord[], terms: BatchTerms): Generator<PlannedBatch | Break> {
   const [first] = records
@@ -61,7 +67,7 @@ export function* planBatches(records: readonly FetchedRecord[], terms: BatchTerm
     const broken = fetched.offset === draft.next ? undefined : hole(draft.next, fetched.offset)
     const record = decode(fetched)
     const announcesEpoch = record.kind === 'epoch'
-    if (broken || record.kind === 'break' || announcesEpoch || draft.isFull) {
+    if (broken || record.kind === 'break' || announcesEpoch || !draft.hasRoomFor(record)) {
       if (!draft.isEmpty) yield draft.finish()
       if (broken) yield broken
       draft = new Draft(fetched.offset, terms)
@@ -94,6 +100,14 @@ interface Folded {
   readonly keyspace: string
 }
 
+/** What goes to Redis with an event or a floor beside its key, its name and its projection. */
+const ENVELOPE_BYTES = 64
+
+function bytesOf(record: TidemarkRecord): number {
+  if (record.kind === 'event') return Buffer.byteLength(record.key) + (record.projection?.length ?? 0) + ENVELOPE_BYTES
+  return record.kind === 'floor' ? ENVELOPE_BYTES : 0
+}
+
 /** A batch in the making. One key's events are folded to the newest: the older ones forbid nothing more. */
 class Draft {
   readonly #from: bigint
@@ -101,7 +115,9 @@ class Draft {
   readonly #events = new Map<string, Folded>()
   readonly #commits: Commit[] = []
   readonly #floors = new Map<string, Position>()
+  readonly #epochs = new Map<number, number>()
   #next: bigint
+  #bytes = 0
   #epochStart: Position | null = null
   #watermark: { readonly position: Position; readonly beatMs: number } | null = null
 
@@ -120,12 +136,16 @@ class Draft {
     return this.#next === this.#from
   }
 
-  get isFull(): boolean {
-    return this.#commits.length + this.#floors.size >= this.#terms.maxEvents
+  hasRoomFor(record: TidemarkRecord): boolean {
+    const { maxEvents, maxBytes } = this.#terms
+    if (this.isEmpty) return true
+    return this.#commits.length + this.#floors.size < maxEvents && this.#bytes + bytesOf(record) <= maxBytes
   }
 
   add(record: TidemarkRecord): void {
     this.#next += 1n
+    this.#bytes += bytesOf(record)
+    this.#countEpoch(record)
     if (record.kind === 'event') this.#addEvent(record)
     else if (record.kind === 'floor') this.#addFloor(record.keyspace, record.position)
     else if (record.kind === 'watermark') this.#addWatermark(record.position, millis(record.timeUs))
@@ -147,15 +167,25 @@ class Draft {
       },
       keyspaces: events.map((e) => e.keyspace),
       commits: this.#commits,
+      epochs: this.#epochs,
     }
   }
 
-  #addEvent({ key, keyspace, version, timeUs }: TidemarkRecord & { kind: 'event' }): void {
+  #countEpoch(record: TidemarkRecord): void {
+    if (record.kind === 'claim') return
+    const epoch = epochOf(record.kind === 'event' ? record.version : record.position)
+    this.#epochs.set(epoch, (this.#epochs.get(epoch) ?? 0) + 1)
+  }
+
+  #addEvent(event: TidemarkRecord & { kind: 'event' }): void {
+    const { key, keyspace, version, timeUs } = event
     this.#commits.push({ keyspace, atMs: millis(timeUs) })
-    const known = this.#events.get(key)
-    if (known && known.invalidation.version >= version) return
-    const retainStaleMs = this.#terms.retainStaleMs(keyspace)
-    this.#events.set(key, { invalidation: { key, version, retainStaleMs }, keyspace })
+    const known = this.#events.get(key)?.invalidation
+    if (known && known.version > version) return
+    const contract = this.#terms.contractOf(keyspace)
+    const update = known?.version === version ? agreed(known.update, event) : updateOf(event, contract)
+    const invalidation = { key, version, retainStaleMs: contract?.retainStaleMs ?? 0, ...(update && { update }) }
+    this.#events.set(key, { invalidation, keyspace })
   }
 
   #addFloor(keyspace: string, position: Position): void {
@@ -175,6 +205,20 @@ class Draft {
       }
     }
   }
+}
+
+/** What a projection is worth depends on the contract of today: the publisher may have read yesterday's. */
+function updateOf(
+  { keyspace, projection }: TidemarkRecord & { kind: 'event' },
+  contract: Contract | undefined,
+): Update | undefined {
+  if (projection === undefined || contract?.reaction !== 'update') return undefined
+  return { keyspace, payload: projection, ttlMs: contract.ttlMs }
+}
+
+/** Two of one commit that do not say the same: nobody knows which of them is the row's last word. */
+function agreed(known: Update | undefined, { projection }: TidemarkRecord & { kind: 'event' }): Update | undefined {
+  return projection !== undefined && known?.payload.equals(projection) ? known : undefined
 }
 
 function millis(timeUs: bigint): number {

@@ -20,6 +20,10 @@ export interface BusOptions extends KafkaConnection {
   readonly partitions: number
   readonly partitionsConcurrently: number
   readonly fetchMaxBytes: number
+  /** A fetch is answered once this much is there, */
+  readonly fetchMinBytes: number
+  /** or after this time with what there is; never later than the next heartbeat. */
+  readonly fetchWaitMs: number
   readonly sessionTimeoutMs: number
   /** Without a sign of life from Kafka for this long the client is given up. */
   readonly silenceMs: number
@@ -39,8 +43,6 @@ const CLOSE_TIMEOUT_MS = 5_000
 /** Several must fit into a session, or one that is late ends it. */
 const HEARTBEATS_PER_SESSION = 4
 const MIRROR_INTERVAL_MS = 3_000
-/** How long a fetch waits at the broker when there is nothing new. It answers at once when there is. */
-const FETCH_WAIT_MS = 50
 
 /**
  * The region's end of the Kafka topic, for the life of one client. When anything is wrong with it, {@link consume}
@@ -67,10 +69,10 @@ export class Bus {
       sessionTimeout: options.sessionTimeoutMs,
       rebalanceTimeout: options.sessionTimeoutMs,
       heartbeatInterval: heartbeatMs(options),
-      minBytes: 1,
+      minBytes: Math.min(options.fetchMinBytes, options.fetchMaxBytes),
       maxBytes: options.fetchMaxBytes,
       maxBytesPerPartition: options.fetchMaxBytes,
-      maxWaitTimeInMs: FETCH_WAIT_MS,
+      maxWaitTimeInMs: Math.min(options.fetchWaitMs, heartbeatMs(options)),
       allowAutoTopicCreation: false,
       retry: { ...CLIENT_RETRY, restartOnFailure: async () => false },
     })

@@ -87,7 +87,7 @@ test('I4: a batch that a worker applies after it lost the partition is refused b
   const offset = await ctx.publish(0, record.watermark(120), record.watermark(130))
   const before = await ctx.untilOffset(offset + 2n)
   const inHand = fetched(offset, record.event('product:1', 125), record.watermark(999))
-  const [late] = [...planBatches(inHand, { maxEvents: 500, retainStaleMs: () => 0 })]
+  const [late] = [...planBatches(inHand, { maxEvents: 500, maxBytes: 1_048_576, contractOf: () => undefined })]
   const applied = late?.kind === 'batch' ? await ctx.guard().apply(late.batch, DEFAULT_TOMBSTONE_LIMITS) : null
   expect(applied).toEqual({ code: 'seek', offset: offset + 2n })
   expect(await ctx.view()).toEqual(before)

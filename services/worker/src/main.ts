@@ -34,8 +34,13 @@ await runService({
         tuning: {
           stallMs: settings.TIDEMARK_STALL_MS,
           maxEventsPerBatch: settings.TIDEMARK_MAX_EVENTS_PER_BATCH,
+          maxBytesPerBatch: settings.TIDEMARK_MAX_BYTES_PER_BATCH,
           partitionsConcurrently: settings.TIDEMARK_PARTITIONS_CONCURRENTLY,
           fetchMaxBytes: settings.TIDEMARK_FETCH_MAX_BYTES,
+          fetchMinBytes: settings.TIDEMARK_FETCH_MIN_BYTES,
+          fetchWaitMs: settings.TIDEMARK_FETCH_WAIT_MS,
+          maxTombstones: settings.TIDEMARK_MAX_TOMBSTONES,
+          tombstoneMs: settings.TIDEMARK_TOMBSTONE_MS,
           redisTimeoutMs: settings.TIDEMARK_REDIS_TIMEOUT_MS,
           redisPatienceMs: settings.TIDEMARK_REDIS_PATIENCE_MS,
           kafkaSessionMs: settings.TIDEMARK_KAFKA_SESSION_MS,

@@ -18,7 +18,7 @@ class Fixture {
     this.applier = new PartitionApplier(0, {
       guard,
       logRange: async () => this.range,
-      terms: { maxEvents: 500, retainStaleMs: () => 0 },
+      terms: { maxEvents: 500, maxBytes: 1_048_576, contractOf: () => undefined },
       tombstones: { perGeneration: 10, generationMs: 1_000 },
       patienceMs: 500,
       observer: { applied: () => undefined, displaced: () => undefined, gap: (cause) => this.gaps.push(cause) },

@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { DEFAULT_TOMBSTONE_LIMITS, Guard, partitionKeys, type RedisClient } from '@tidemark/guard'
+import { Guard, partitionKeys, type RedisClient, type TombstoneLimits } from '@tidemark/guard'
 import { allKeyspaces, type Source } from '@tidemark/protocol'
 import type { Logger } from '@tidemark/service'
 import type { WorkerMetrics } from '@tidemark/telemetry'
@@ -15,6 +15,8 @@ export interface RegionOptions {
   readonly redis: RedisClient
   readonly ranges: () => Promise<ReadonlyMap<number, LogRange>>
   readonly maxEventsPerBatch: number
+  readonly maxBytesPerBatch: number
+  readonly tombstones: TombstoneLimits
   readonly patienceMs: number
   readonly metrics: WorkerMetrics
   readonly beats: Beats
@@ -67,7 +69,8 @@ export class Region implements PartitionHandler {
   }
 
   #lane(partition: number): Lane {
-    const { source, redis, maxEventsPerBatch, patienceMs, metrics, beats, log } = this.#options
+    const { source, redis, maxEventsPerBatch, maxBytesPerBatch, tombstones, patienceMs, metrics, beats, log } =
+      this.#options
     const guard = new Guard(redis, partitionKeys(source.keyPrefix, partition))
     const keyspaces = new Map(allKeyspaces(source).map((keyspace) => [keyspace.name, keyspace]))
     const isKnownKeyspace = (name: string) => keyspaces.has(name)
@@ -77,9 +80,10 @@ export class Region implements PartitionHandler {
       logRange: () => this.#range(partition),
       terms: {
         maxEvents: maxEventsPerBatch,
-        retainStaleMs: (name) => keyspaces.get(name)?.contract.retainStaleMs ?? 0,
+        maxBytes: maxBytesPerBatch,
+        contractOf: (name) => keyspaces.get(name)?.contract,
       },
-      tombstones: DEFAULT_TOMBSTONE_LIMITS,
+      tombstones,
       patienceMs,
       observer: watch,
       log,

@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { DEFAULT_TUNING } from './worker.ts'
 
 const milliseconds = (min: number, fallback: number) => z.coerce.number().int().min(min).max(600_000).default(fallback)
+const bytes = (min: number, fallback: number) => z.coerce.number().int().min(min).max(67_108_864).default(fallback)
 
 export const workerSettings = serviceSettings({
   TIDEMARK_CONFIG: z.string().default('tidemark.config.ts').describe('The file that exports the source.'),
@@ -38,6 +39,9 @@ export const workerSettings = serviceSettings({
     .max(5_000)
     .default(DEFAULT_TUNING.maxEventsPerBatch)
     .describe('Most events applied in one script; Redis does nothing else meanwhile.'),
+  TIDEMARK_MAX_BYTES_PER_BATCH: bytes(16_384, DEFAULT_TUNING.maxBytesPerBatch).describe(
+    'Most bytes of keys and projections sent with one script, for the same reason.',
+  ),
   TIDEMARK_PARTITIONS_CONCURRENTLY: z.coerce
     .number()
     .int()
@@ -45,13 +49,35 @@ export const workerSettings = serviceSettings({
     .max(64)
     .default(DEFAULT_TUNING.partitionsConcurrently)
     .describe('Partitions applied at the same time.'),
-  TIDEMARK_FETCH_MAX_BYTES: z.coerce
+  TIDEMARK_FETCH_MAX_BYTES: bytes(16_384, DEFAULT_TUNING.fetchMaxBytes).describe(
+    'Most bytes that one fetch from one broker brings; it bounds the memory that waits for Redis.',
+  ),
+  TIDEMARK_FETCH_MIN_BYTES: bytes(1, DEFAULT_TUNING.fetchMinBytes).describe(
+    'A fetch is answered once this much has come; more makes batches larger, and invalidations later.',
+  ),
+  TIDEMARK_FETCH_WAIT_MS: z.coerce
     .number()
     .int()
-    .min(16_384)
-    .max(67_108_864)
-    .default(DEFAULT_TUNING.fetchMaxBytes)
-    .describe('Most bytes that one fetch brings; it bounds the memory that waits for Redis.'),
+    .min(1)
+    .max(5_000)
+    .default(DEFAULT_TUNING.fetchWaitMs)
+    .describe('How long a fetch waits for that much; never longer than a quarter of TIDEMARK_KAFKA_SESSION_MS.'),
+  TIDEMARK_MAX_TOMBSTONES: z.coerce
+    .number()
+    .int()
+    .min(1_000)
+    .max(100_000_000)
+    .default(DEFAULT_TUNING.maxTombstones)
+    .describe('Most tombstones in the region’s Redis, over all partitions.'),
+  TIDEMARK_TOMBSTONE_MS: z.coerce
+    .number()
+    .int()
+    .min(3_000)
+    .max(86_400_000)
+    .default(DEFAULT_TUNING.tombstoneMs)
+    .describe(
+      'How long a tombstone lasts at least, unless there are too many: the lag at which a replica may still fill.',
+    ),
   TIDEMARK_REDIS_TIMEOUT_MS: milliseconds(50, DEFAULT_TUNING.redisTimeoutMs).describe(
     'How long one command may take before it counts as failed and is tried again.',
   ),

@@ -1,3 +1,4 @@
+import { DEFAULT_TOMBSTONE_BOUNDS, type TombstoneBounds, tombstoneLimits } from '@tidemark/guard'
 import type { KafkaConnection } from '@tidemark/kafka'
 import { allKeyspaces, type Source } from '@tidemark/protocol'
 import { type Logger, outageLevel, retrying } from '@tidemark/service'
@@ -24,11 +25,14 @@ export interface WorkerOptions extends KafkaConnection {
 }
 
 /** Bounds and times; the settings document them. */
-export interface WorkerTuning {
+export interface WorkerTuning extends TombstoneBounds {
   readonly stallMs: number
   readonly maxEventsPerBatch: number
+  readonly maxBytesPerBatch: number
   readonly partitionsConcurrently: number
   readonly fetchMaxBytes: number
+  readonly fetchMinBytes: number
+  readonly fetchWaitMs: number
   readonly redisTimeoutMs: number
   readonly redisPatienceMs: number
   readonly kafkaSessionMs: number
@@ -36,10 +40,14 @@ export interface WorkerTuning {
 }
 
 export const DEFAULT_TUNING: WorkerTuning = {
+  ...DEFAULT_TOMBSTONE_BOUNDS,
   stallMs: 10_000,
   maxEventsPerBatch: 500,
+  maxBytesPerBatch: 1_048_576,
   partitionsConcurrently: 4,
   fetchMaxBytes: 1_048_576,
+  fetchMinBytes: 1,
+  fetchWaitMs: 50,
   redisTimeoutMs: 2_000,
   redisPatienceMs: 10_000,
   kafkaSessionMs: 10_000,
@@ -159,6 +167,8 @@ class Worker {
       redis: this.#redis,
       ranges: () => bus.ranges(),
       maxEventsPerBatch: this.#tuning.maxEventsPerBatch,
+      maxBytesPerBatch: this.#tuning.maxBytesPerBatch,
+      tombstones: tombstoneLimits(this.#tuning, source.partitions),
       patienceMs: this.#tuning.redisPatienceMs,
       metrics: this.#metrics,
       beats: this.#beats,
@@ -187,6 +197,8 @@ class Worker {
       partitions: source.partitions,
       partitionsConcurrently: this.#tuning.partitionsConcurrently,
       fetchMaxBytes: this.#tuning.fetchMaxBytes,
+      fetchMinBytes: this.#tuning.fetchMinBytes,
+      fetchWaitMs: this.#tuning.fetchWaitMs,
       sessionTimeoutMs: this.#tuning.kafkaSessionMs,
       silenceMs: this.#tuning.kafkaSilenceMs,
       log,
