@@ -1,7 +1,7 @@
 import { stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Kafka, logLevel } from 'kafkajs'
-import { Child } from './child.ts'
+import type { ChildSpec } from './child.ts'
 import { LocalServerError } from './errors.ts'
 import { findJava } from './java.ts'
 import {
@@ -17,6 +17,7 @@ import { type KafkaListeners, listenerSettings, portsOf } from './kafka-listener
 import { freePort, isOpen } from './ports.ts'
 import { openServerFolder, type ServerFolder } from './run-folder.ts'
 import type { ServerOptions } from './server-options.ts'
+import { ServerProcess } from './server-process.ts'
 
 const START_TIMEOUT_MS = 90_000
 const STOP_TIMEOUT_MS = 20_000
@@ -46,16 +47,14 @@ interface Place {
 }
 
 /** A Kafka of one broker on this machine. */
-export class KafkaServer implements AsyncDisposable {
+export class KafkaServer extends ServerProcess {
   readonly port: number
-  readonly dir: string
   readonly #place: Place
-  #child: Child | undefined
 
   private constructor(place: Place) {
+    super('kafka', place.folder)
     this.#place = place
     this.port = place.port
-    this.dir = place.folder.path
   }
 
   /** Starts a broker; in a folder that already holds one, that one. */
@@ -95,17 +94,11 @@ export class KafkaServer implements AsyncDisposable {
     return `127.0.0.1:${port}`
   }
 
-  get isRunning(): boolean {
-    return this.#child?.isRunning ?? false
-  }
-
-  /** Starts it again, on the same folder and port. */
-  async start(signal?: AbortSignal): Promise<void> {
-    if (this.isRunning) throw new LocalServerError('WRONG_STATE', 'kafka runs already')
+  protected override async prepare(): Promise<ChildSpec> {
     const { java, jars } = this.#place
-    const properties = await this.#prepare()
-    this.#child = await Child.start({
-      name: 'kafka',
+    const properties = await this.#writeProperties()
+    return {
+      name: this.name,
       command: java,
       args: [...this.#javaOptions(), '-cp', join(jars, '*'), 'kafka.Kafka', properties],
       logFile: join(this.dir, 'kafka.log'),
@@ -114,36 +107,7 @@ export class KafkaServer implements AsyncDisposable {
       readyTimeoutMs: START_TIMEOUT_MS,
       stopTimeoutMs: STOP_TIMEOUT_MS,
       onDeath: this.#place.onDeath,
-      signal,
-    })
-  }
-
-  async stop(): Promise<void> {
-    await this.#child?.stop()
-  }
-
-  /** SIGKILL, as a crash would end it. */
-  async kill(): Promise<void> {
-    await this.#child?.kill()
-  }
-
-  async restart(): Promise<void> {
-    await this.stop()
-    await this.start()
-  }
-
-  /** Connections stay open, and nobody answers. */
-  pause(): void {
-    this.#child?.pause()
-  }
-
-  resume(): void {
-    this.#child?.resume()
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.stop()
-    await this.#place.folder[Symbol.asyncDispose]()
+    }
   }
 
   #javaOptions(): string[] {
@@ -152,7 +116,7 @@ export class KafkaServer implements AsyncDisposable {
     return [`-Xmx${this.#place.heapMb}m`, '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', log4j]
   }
 
-  async #prepare(): Promise<string> {
+  async #writeProperties(): Promise<string> {
     const { settings, users, java, jars } = this.#place
     const data = join(this.dir, 'data')
     const isFormatted = await stat(join(data, 'meta.properties')).catch(() => undefined)

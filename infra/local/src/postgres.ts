@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client, type QueryResultRow } from 'pg'
 import { postgresAccount } from './account.ts'
-import { Child } from './child.ts'
+import type { ChildSpec } from './child.ts'
 import { LocalServerError } from './errors.ts'
 import { endLeftover } from './leftover.ts'
 import { freePort } from './ports.ts'
@@ -12,6 +12,7 @@ import { PostgresData, type PostgresSettings, SUPERUSER } from './postgres-data.
 import { childrenOf, signalIfAlive } from './process-table.ts'
 import { openServerFolder, type ServerFolder } from './run-folder.ts'
 import type { ServerOptions } from './server-options.ts'
+import { ServerProcess } from './server-process.ts'
 import { waitUntil } from './wait.ts'
 
 const START_TIMEOUT_MS = 60_000
@@ -65,17 +66,15 @@ interface Place {
 }
 
 /** A Postgres of this machine, 18 unless the environment names another: a primary, or a streaming replica of one. */
-export class PostgresServer implements AsyncDisposable {
+export class PostgresServer extends ServerProcess {
   readonly port: number
-  readonly dir: string
   readonly #place: Place
   readonly #data: PostgresData
-  #child: Child | undefined
 
   private constructor(place: Place) {
+    super(place.name, place.folder)
     this.#place = place
     this.port = place.port
-    this.dir = place.folder.path
     this.#data = new PostgresData(join(this.dir, 'data'), postgresAccount())
   }
 
@@ -108,35 +107,33 @@ export class PostgresServer implements AsyncDisposable {
     return `postgres://${SUPERUSER}@127.0.0.1:${this.port}/${database}`
   }
 
-  get isRunning(): boolean {
-    return this.#child?.isRunning ?? false
-  }
-
-  /** Starts it again, on the same folder and port. */
-  async start(signal?: AbortSignal): Promise<void> {
-    if (this.isRunning) throw new LocalServerError('WRONG_STATE', `${this.#place.name} runs already`)
-    const { path } = this.#data
-    await endLeftover(join(path, 'postmaster.pid'), path)
-    await this.#data.writeSettings({ ...this.#place.settings, port: this.port })
-    await this.#spawn(Date.now() + START_TIMEOUT_MS, signal)
+  /** After a SIGKILL its processes take a moment to go: it is tried again while they hold the shared memory. */
+  override async start(signal?: AbortSignal, deadline = Date.now() + START_TIMEOUT_MS): Promise<void> {
+    try {
+      await super.start(signal)
+    } catch (error) {
+      if (!isStillInUse(error) || Date.now() > deadline) throw error
+      await sleep(RETRY_MS)
+      await this.start(signal, deadline)
+    }
   }
 
   /** `fast` disconnects everybody and writes a checkpoint; `immediate` leaves the rest to crash recovery. */
-  async stop(mode: 'fast' | 'immediate' = 'fast'): Promise<void> {
-    await this.#child?.stop(mode === 'fast' ? 'SIGINT' : 'SIGQUIT')
+  override async stop(mode: 'fast' | 'immediate' = 'fast'): Promise<void> {
+    await this.child?.stop(mode === 'fast' ? 'SIGINT' : 'SIGQUIT')
   }
 
   /** SIGKILL to all of its processes, as the loss of the machine would end it. */
-  async kill(): Promise<void> {
-    if (!this.#child?.isRunning) return
+  override async kill(): Promise<void> {
+    if (!this.child?.isRunning) return
     // Left alone, a busy backend goes on for a while, and commits. Paused, the postmaster forks no other one.
-    this.#child.pause()
-    const backends = await childrenOf(this.#child.pid)
-    await this.#child.kill()
+    this.pause()
+    const backends = await childrenOf(this.child.pid)
+    await super.kill()
     for (const pid of backends) signalIfAlive(pid, 'SIGKILL')
   }
 
-  async restart(mode: 'fast' | 'immediate' = 'fast'): Promise<void> {
+  override async restart(mode: 'fast' | 'immediate' = 'fast'): Promise<void> {
     await this.stop(mode)
     await this.start()
   }
@@ -160,7 +157,7 @@ export class PostgresServer implements AsyncDisposable {
     await this.query('select pg_reload_conf()')
     // A new session has what the postmaster had when it was forked.
     const isLoaded = async () => (await this.query<{ at: Date }>(loadedAt))[0]!.at > before!.at
-    await waitUntil(`${this.#place.name} reads its settings`, isLoaded, { timeoutMs: CONTROL_TIMEOUT_MS })
+    await waitUntil(`${this.name} reads its settings`, isLoaded, { timeoutMs: CONTROL_TIMEOUT_MS })
     await this.query('checkpoint')
   }
 
@@ -197,7 +194,7 @@ export class PostgresServer implements AsyncDisposable {
     await this.query('select pg_wal_replay_pause()')
     const isPaused = async () =>
       (await this.query<{ state: string }>('select pg_get_wal_replay_pause_state() as state'))[0]?.state === 'paused'
-    await waitUntil(`${this.#place.name} pauses replay`, isPaused, { timeoutMs: CONTROL_TIMEOUT_MS })
+    await waitUntil(`${this.name} pauses replay`, isPaused, { timeoutMs: CONTROL_TIMEOUT_MS })
   }
 
   async resumeReplay(): Promise<void> {
@@ -214,30 +211,25 @@ export class PostgresServer implements AsyncDisposable {
     const rows = await this.query<{ promoted: boolean }>('select pg_promote(true, $1) as promoted', [
       CONTROL_TIMEOUT_MS / 1000,
     ])
-    if (!rows[0]?.promoted) throw new LocalServerError('DEADLINE', `${this.#place.name} was not promoted in time`)
+    if (!rows[0]?.promoted) throw new LocalServerError('DEADLINE', `${this.name} was not promoted in time`)
   }
 
-  async #spawn(deadline: number, signal?: AbortSignal): Promise<void> {
+  protected override async prepare(): Promise<ChildSpec> {
     const { path, account } = this.#data
+    await endLeftover(join(path, 'postmaster.pid'), path)
+    await this.#data.writeSettings({ ...this.#place.settings, port: this.port })
     const { postgres, env } = await postgresBinaries(account)
-    try {
-      this.#child = await Child.start({
-        name: this.#place.name,
-        command: postgres,
-        args: ['-D', path],
-        env,
-        account,
-        logFile: join(this.dir, 'postgres.log'),
-        ready: () => postgresAnswers(this.url()),
-        readyTimeoutMs: START_TIMEOUT_MS,
-        stopTimeoutMs: CONTROL_TIMEOUT_MS,
-        onDeath: this.#place.onDeath,
-        signal,
-      })
-    } catch (error) {
-      if (!isStillInUse(error) || Date.now() > deadline) throw error
-      await sleep(RETRY_MS)
-      await this.#spawn(deadline, signal)
+    return {
+      name: this.name,
+      command: postgres,
+      args: ['-D', path],
+      env,
+      account,
+      logFile: join(this.dir, 'postgres.log'),
+      ready: () => postgresAnswers(this.url()),
+      readyTimeoutMs: START_TIMEOUT_MS,
+      stopTimeoutMs: CONTROL_TIMEOUT_MS,
+      onDeath: this.#place.onDeath,
     }
   }
 
@@ -253,14 +245,8 @@ export class PostgresServer implements AsyncDisposable {
     const drop = 'select pg_drop_replication_slot(slot_name) from pg_replication_slots'
     await this.query(`${drop} where slot_name = $1 and not active`, [slot])
   }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.stop()
-    await this.#place.folder[Symbol.asyncDispose]()
-  }
 }
 
-/** After a SIGKILL its processes take a moment to go, and until then they hold the shared memory. */
 function isStillInUse(error: unknown): boolean {
   const { code, message } = error as LocalServerError
   return code === 'CHILD_DIED' && /pre-existing shared memory block .* is still in use/.test(message)

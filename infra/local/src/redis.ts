@@ -1,12 +1,12 @@
-import { copyFile, mkdir, rm, writeFile } from 'node:fs/promises'
+import { appendFile, copyFile, mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
-import { Child } from './child.ts'
-import { LocalServerError } from './errors.ts'
+import type { ChildSpec } from './child.ts'
 import { freePort } from './ports.ts'
 import { findRedis } from './redis-binary.ts'
 import { openServerFolder, type ServerFolder } from './run-folder.ts'
 import type { ServerOptions } from './server-options.ts'
+import { ServerProcess } from './server-process.ts'
 import { waitUntil } from './wait.ts'
 
 const START_TIMEOUT_MS = 15_000
@@ -40,17 +40,15 @@ const DEFAULT_SETTINGS: RedisSettings = {
   'set-proc-title': 'no',
 }
 
-/** A Redis (or Valkey) of this machine. */
-export class RedisServer implements AsyncDisposable {
+/** A Redis (or Valkey) of this machine. What it is told to keep by CONFIG REWRITE it keeps over a restart. */
+export class RedisServer extends ServerProcess {
   readonly port: number
-  readonly dir: string
   readonly #place: Place
-  #child: Child | undefined
 
   private constructor(place: Place) {
+    super(place.name, place.folder)
     this.#place = place
     this.port = place.port
-    this.dir = place.folder.path
   }
 
   /** Starts a server; in a folder that holds the data of one, with that data. */
@@ -65,7 +63,11 @@ export class RedisServer implements AsyncDisposable {
       binary,
       onDeath: options.onDeath,
     })
-    options.onProgress?.(`${server.#place.name}: starting on port ${server.port}`)
+    options.onProgress?.(`${server.name}: starting on port ${server.port}`)
+    await writeFile(
+      server.#configuration,
+      settingsText({ ...server.#place.settings, port: server.port, dir: server.#data }),
+    )
     await server.start(options.signal)
     undo.move()
     return server
@@ -73,39 +75,6 @@ export class RedisServer implements AsyncDisposable {
 
   get url(): string {
     return `redis://127.0.0.1:${this.port}`
-  }
-
-  get isRunning(): boolean {
-    return this.#child?.isRunning ?? false
-  }
-
-  /** Starts it again, on the same folder and port. */
-  async start(signal?: AbortSignal): Promise<void> {
-    await this.#start({}, signal)
-  }
-
-  /** An orderly end. Data is kept as far as the settings say; with neither `save` nor `appendonly`, none. */
-  async stop(): Promise<void> {
-    await this.#child?.stop()
-  }
-
-  /** SIGKILL, as a crash would end it. */
-  async kill(): Promise<void> {
-    await this.#child?.kill()
-  }
-
-  async restart(): Promise<void> {
-    await this.stop()
-    await this.start()
-  }
-
-  /** Connections stay open, and nobody answers. */
-  pause(): void {
-    this.#child?.pause()
-  }
-
-  resume(): void {
-    this.#child?.resume()
   }
 
   /** Writes everything it holds at this moment to `file`. */
@@ -122,14 +91,11 @@ export class RedisServer implements AsyncDisposable {
     await mkdir(this.#data, { recursive: true })
     await copyFile(file, this.#dump)
     // With appendonly on, a server reads its append-only files alone, and starts empty when there are none.
-    await this.#start({ appendonly: 'no' })
+    const appends = this.#place.settings.appendonly === 'yes'
+    if (appends) await appendFile(this.#configuration, 'appendonly no\n')
+    await this.start()
     await this.#forgetDump()
-    if (this.#place.settings.appendonly === 'yes') await withClient(this.url, switchToAppendOnly)
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.stop()
-    await this.#place.folder[Symbol.asyncDispose]()
+    if (appends) await withClient(this.url, switchToAppendOnly)
   }
 
   /** A server that does not save starts empty; a dump that lies about would be loaded. */
@@ -145,22 +111,21 @@ export class RedisServer implements AsyncDisposable {
     return join(this.#data, String(this.#place.settings.dbfilename))
   }
 
-  async #start(override: RedisSettings, signal?: AbortSignal): Promise<void> {
-    const { name, port, settings, binary } = this.#place
-    if (this.isRunning) throw new LocalServerError('WRONG_STATE', `${name} runs already`)
+  get #configuration(): string {
+    return join(this.dir, 'redis.conf')
+  }
+
+  protected override async prepare(): Promise<ChildSpec> {
     await mkdir(this.#data, { recursive: true })
-    const configuration = join(this.dir, 'redis.conf')
-    await writeFile(configuration, settingsText({ ...settings, ...override, port, dir: this.#data }))
-    this.#child = await Child.start({
-      name,
-      command: binary,
-      args: [configuration],
+    return {
+      name: this.name,
+      command: this.#place.binary,
+      args: [this.#configuration],
       logFile: join(this.dir, 'redis.log'),
       ready: () => redisAnswers(this.url),
       readyTimeoutMs: START_TIMEOUT_MS,
       onDeath: this.#place.onDeath,
-      signal,
-    })
+    }
   }
 }
 
@@ -174,6 +139,7 @@ async function switchToAppendOnly(client: Redis): Promise<void> {
   const isWritten = async () =>
     /aof_rewrite_in_progress:0[\s\S]*aof_rewrite_scheduled:0/.test(await client.info('persistence'))
   await waitUntil('redis writes its append-only file', isWritten, { timeoutMs: REWRITE_TIMEOUT_MS })
+  await client.config('REWRITE')
 }
 
 /** Whether a server at this URL answers, its data loaded. */
