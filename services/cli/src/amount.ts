@@ -18,3 +18,11 @@ export function durationText(ms: number): string {
   if (ms < 7_200_000) return `${Math.round(ms / 60_000)} min`
   return `${(ms / 3_600_000).toFixed(1)} h`
 }
+
+const MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
+
+/** Reads 500ms, 30s, 5m, 2h or 7d in ms; undefined for anything else. */
+export function parseDuration(text: string): number | undefined {
+  const [, digits, unit] = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text) ?? []
+  return digits === undefined ? undefined : Number(digits) * MS[unit as keyof typeof MS]
+}

@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals'
 import { TidemarkError } from '@tidemark/protocol'
 import type { Environment } from '@tidemark/service'
+import { ArgumentMistakes } from './argument-mistakes.ts'
 import type { Command } from './command.ts'
 import { runCommandLine } from './command-line.ts'
 import { doctor } from './doctor/doctor.ts'
@@ -22,7 +23,12 @@ async function runs(commands: readonly Command[], ...args: string[]) {
 async function runsWith(env: Environment, commands: readonly Command[], ...args: string[]) {
   const printed: string[] = []
   const complaints: string[] = []
-  const terminal = { env, print: (t: string) => printed.push(t), complain: (t: string) => complaints.push(t) }
+  const terminal = {
+    env,
+    print: (t: string) => printed.push(t),
+    complain: (t: string) => complaints.push(t),
+    interruption: () => new AbortController().signal,
+  }
   const code = await runCommandLine(commands, args, terminal)
   return { code, printed: printed.join('\n'), complaints: complaints.join('\n') }
 }
@@ -54,6 +60,24 @@ test('an unknown flag, an argument too many and settings that are missing are mi
   const { code, complaints } = await runs(COMMANDS, 'doctor')
   expect(code).toBe(2)
   expect(complaints).toMatch(/TIDEMARK_PRIMARY_URL is missing[\s\S]*TIDEMARK_KAFKA_BROKERS is missing/)
+})
+
+test('arguments without a flag reach a command that takes them, and mistakes in them are told together', async () => {
+  const strict: Command = {
+    ...doing(async () => 0),
+    takesOperands: true,
+    run: async (_flags, { print }, operands) => {
+      const mistakes = new ArgumentMistakes()
+      for (const operand of operands) if (operand.startsWith('un')) mistakes.add(`${operand} is not known`)
+      mistakes.throwIfAny()
+      print(operands.join(' '))
+      return 0
+    },
+  }
+  expect(await runs([strict], 'do', 'this', '--deep', 'that')).toMatchObject({ code: 0, printed: 'this that' })
+  const { code, complaints } = await runs([strict], 'do', 'undue', 'unlike')
+  expect(code).toBe(2)
+  expect(complaints).toMatch(/undue is not known\n +unlike is not known\n.*--help/)
 })
 
 test('what goes wrong is one sentence, without a password', async () => {

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
 import { isTidemarkError } from '@tidemark/protocol'
 import { redactUrls, settingsTable } from '@tidemark/service'
+import { MistakenArguments } from './argument-mistakes.ts'
 import type { Command, Flags, Terminal } from './command.ts'
 import { EXIT_CODE, type ExitCode } from './exit-code.ts'
 import { cliSettings, settingsSlips } from './settings.ts'
@@ -29,9 +30,9 @@ export async function runCommandLine(
 
 async function ended(command: Command, rest: readonly string[], terminal: Terminal): Promise<ExitCode> {
   try {
-    const flags = flagsOf(command, rest)
-    if (flags.help) return answer(terminal, helpOf(command))
-    return await command.run(flags, terminal)
+    const { values, positionals } = parsed(command, rest)
+    if (values.help) return answer(terminal, helpOf(command))
+    return await command.run(values, terminal, positionals)
   } catch (error) {
     return report(command, error, terminal)
   }
@@ -42,9 +43,10 @@ function answer(terminal: Terminal, text: string): ExitCode {
   return EXIT_CODE.fine
 }
 
-function flagsOf({ options }: Command, args: readonly string[]): Flags {
+function parsed({ options, takesOperands = false }: Command, args: readonly string[]) {
   const all = { ...options, help: { type: 'boolean', short: 'h' } } as const
-  return parseArgs({ args: [...args], options: all, allowPositionals: false }).values as Flags
+  const { values, positionals } = parseArgs({ args: [...args], options: all, allowPositionals: takesOperands })
+  return { values: values as Flags, positionals }
 }
 
 function overview(commands: readonly Command[]): string {
@@ -69,8 +71,9 @@ function report({ name }: Command, error: unknown, terminal: Terminal): ExitCode
   return EXIT_CODE.mistaken
 }
 
-/** What `parseArgs` throws. */
+/** What `parseArgs` throws, and a command that cannot use what it was given. */
 function isArgumentError(error: unknown): boolean {
+  if (error instanceof MistakenArguments) return true
   const { code } = error as { readonly code?: unknown }
   return typeof code === 'string' && code.startsWith('ERR_PARSE_ARGS')
 }

@@ -9,9 +9,11 @@ export interface Terminal {
   readonly print: (text: string) => void
   /** What is no part of the answer. */
   readonly complain: (text: string) => void
+  /** Aborted by the next SIGINT, for a command that ends in good order then; the one after that ends the process. */
+  readonly interruption: () => AbortSignal
 }
 
-export type Flags = Readonly<Record<string, string | boolean | undefined>>
+export type Flags = Readonly<Record<string, string | boolean | readonly (string | boolean)[] | undefined>>
 
 export interface Command {
   readonly name: string
@@ -20,5 +22,7 @@ export interface Command {
   /** What `--help` says below the usage line. */
   readonly help: string
   readonly options: ParseArgsOptionsConfig
-  readonly run: (flags: Flags, terminal: Terminal) => Promise<ExitCode>
+  /** Whether it takes arguments without a flag before them. */
+  readonly takesOperands?: boolean
+  readonly run: (flags: Flags, terminal: Terminal, operands: readonly string[]) => Promise<ExitCode>
 }

@@ -7,7 +7,7 @@ export const EXIT_CODE = {
   wrong: EXIT.crashed,
   /** Arguments, settings or the source are mistaken: nothing was looked at. */
   mistaken: EXIT.configuration,
-  /** `init` without `--yes`: there is something to do. */
+  /** Without `--yes`: there is something to do, and nothing was done. */
   pending: 10,
 } as const
 

@@ -8,6 +8,11 @@ const code = await runCommandLine([init, doctor, status], process.argv.slice(2),
   env: process.env,
   print: (text) => process.stdout.write(`${text}\n`),
   complain: (text) => process.stderr.write(`${text}\n`),
+  interruption: () => {
+    const interrupted = new AbortController()
+    process.once('SIGINT', () => interrupted.abort())
+    return interrupted.signal
+  },
 })
 // A client that is slow to close must not hold the answer up; what was printed must be out first.
 process.stdout.write('', () => process.exit(code))
