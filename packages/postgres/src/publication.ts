@@ -14,6 +14,13 @@ export function neededColumns(source: Source, table: string): string[] {
   return [...new Set(columns)].sort()
 }
 
+/** Of a table: the columns that some projection shows, which need not be in the replica identity. */
+export function projectedColumns(source: Source, table: string): string[] {
+  const projections = Object.values(source.keyspaces).filter((k) => Object.hasOwn(k.tables, table))
+  const columns = projections.flatMap((k) => Object.values(k.projection ?? {}).map(({ column }) => column))
+  return [...new Set(columns)].sort()
+}
+
 /** A way in which changes would be lost, and what mends it: SQL to run, or a sentence. */
 export interface PublicationMistake {
   readonly what: string

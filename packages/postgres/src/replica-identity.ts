@@ -1,8 +1,9 @@
 import { type Source, TidemarkError } from '@tidemark/protocol'
 import type { Client } from 'pg'
 import { quoteTable } from './identifier.ts'
-import { neededColumns, tablesOf } from './publication.ts'
+import { neededColumns, projectedColumns, tablesOf } from './publication.ts'
 import { readLayouts, type TableLayout } from './table-layout.ts'
+import { keyspacesOfSeveralRows } from './unique-keys.ts'
 
 /** What the catalog says of one table, or of one partition of it. */
 interface TableFacts {
@@ -41,7 +42,7 @@ const FACTS = `
 
 /** A table that cannot be keyed, and what mends it: SQL to run, or a sentence. */
 export interface TableMistake {
-  readonly code: 'TABLE_MISMATCH' | 'REPLICA_IDENTITY_INSUFFICIENT'
+  readonly code: 'TABLE_MISMATCH' | 'REPLICA_IDENTITY_INSUFFICIENT' | 'KEY_OF_SEVERAL_ROWS'
   /** schema.table of the source. */
   readonly table: string
   readonly what: string
@@ -50,21 +51,21 @@ export interface TableMistake {
 
 /**
  * Checks that every change of every table can be keyed: the tables and columns exist, and the replica identity
- * carries each column that a template needs. Throws TABLE_MISMATCH or REPLICA_IDENTITY_INSUFFICIENT with all
- * mistakes and what mends them.
+ * carries each column that a template needs, and what is updated in place has keys of one row each. Throws
+ * TABLE_MISMATCH, REPLICA_IDENTITY_INSUFFICIENT or KEY_OF_SEVERAL_ROWS with all mistakes and what mends them.
  *
  * @returns a description of how keys are made and of what is in the tables, which changes with either
  */
 export async function checkTables(client: Client, source: Source): Promise<string> {
   const facts = await readTables(client, source)
-  const mistakes = mistakesIn(source, facts)
+  const mistakes = await mistakesIn(client, source, facts)
   if (mistakes[0]) throw new TidemarkError(mistakes[0].code, list(mistakes))
   return describeKeys(source, facts, await readLayouts(client, source))
 }
 
 /** What `checkTables` would refuse. */
 export async function inspectTables(client: Client, source: Source): Promise<TableMistake[]> {
-  return mistakesIn(source, await readTables(client, source))
+  return mistakesIn(client, source, await readTables(client, source))
 }
 
 async function readTables(client: Client, source: Source): Promise<TableFacts[]> {
@@ -77,8 +78,22 @@ async function readTables(client: Client, source: Source): Promise<TableFacts[]>
 }
 
 /** What does not exist comes first: its code is the one that is thrown. */
-function mistakesIn(source: Source, facts: readonly TableFacts[]): TableMistake[] {
-  return [...missingTables(source, facts), ...missingColumns(source, facts), ...weakIdentities(source, facts)]
+async function mistakesIn(client: Client, source: Source, facts: readonly TableFacts[]): Promise<TableMistake[]> {
+  const unkeyed = [...missingTables(source, facts), ...missingColumns(source, facts), ...weakIdentities(source, facts)]
+  return [...unkeyed, ...(await keysOfSeveralRows(client, source))]
+}
+
+async function keysOfSeveralRows(client: Client, source: Source): Promise<TableMistake[]> {
+  const found = await keyspacesOfSeveralRows(client, source)
+  return found.map(({ keyspace, table, columns, mend }) => {
+    const what = `two rows of ${table} may have one key of ${keyspace.name}, which is updated in place`
+    return {
+      code: 'KEY_OF_SEVERAL_ROWS',
+      table,
+      what: `${what}: no unique index lies within (${columns.join(', ')})`,
+      mend,
+    }
+  })
 }
 
 function list(mistakes: readonly TableMistake[]): string {
@@ -119,17 +134,20 @@ function weakIdentities(source: Source, facts: readonly TableFacts[]): TableMist
   })
 }
 
-/** Two starts with equal descriptions make equal keys from equal rows, and no row changed unseen between them. */
+/** Two starts with equal descriptions make equal keys and projections from equal rows, and no row changed unseen between them. */
 function describeKeys(source: Source, facts: readonly TableFacts[], layouts: ReadonlyMap<string, TableLayout>): string {
-  const types = facts.flatMap(({ table, columns }) =>
-    columns.filter((c) => neededColumns(source, table).includes(c.name)).map((c) => `${table}.${c.name} ${c.type}`),
-  )
+  const types = facts.flatMap(({ table, columns }) => {
+    const used = [...neededColumns(source, table), ...projectedColumns(source, table)]
+    return columns.filter((c) => used.includes(c.name)).map((c) => `${table}.${c.name} ${c.type}`)
+  })
   const keyspaces = Object.values(source.keyspaces).map((k) => [
     k.name,
     k.key,
     Object.entries(k.tables)
       .map(([table, columns]) => [table, Object.entries(columns).sort()])
       .sort(),
+    // Another projection makes another value, and readers shall not be handed both.
+    ...(k.projection ? [Object.entries(k.projection).sort()] : []),
   ])
   return JSON.stringify({
     topic: source.topic,

@@ -1,14 +1,14 @@
 import type { Source } from '@tidemark/protocol'
 import type { Client } from 'pg'
 import { quoteTable } from './identifier.ts'
-import { neededColumns, tablesOf } from './publication.ts'
+import { neededColumns, projectedColumns, tablesOf } from './publication.ts'
 
 /** What the catalog says of a table that the stream does not: whether it is still the same one, with the same rows. */
 export interface TableLayout {
   readonly oid: number
   /**
    * Another one means that rows may have changed without a word in the stream: the table was replaced, rewritten or
-   * truncated, a partition was attached, detached or truncated, a key's column is another, old rows have got a default,
+   * truncated, a partition was attached, detached or truncated, a column of a key or a projection is another, old rows have got a default,
    * or the table or one of its partitions may have been out of the publication for a while.
    */
   readonly layout: string
@@ -42,7 +42,9 @@ const LAYOUTS = `
 /** The layout of each of the source's tables that there is, by its name. */
 export async function readLayouts(client: Client, source: Source): Promise<ReadonlyMap<string, TableLayout>> {
   const tables = tablesOf(source)
-  const columns = [...new Set(tables.flatMap((table) => neededColumns(source, table)))]
+  const columns = [
+    ...new Set(tables.flatMap((table) => [...neededColumns(source, table), ...projectedColumns(source, table)])),
+  ]
   const { rows } = await client.query<{ table: string; oid: string; layout: string }>(LAYOUTS, [
     tables,
     tables.map(quoteTable),

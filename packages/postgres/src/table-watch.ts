@@ -3,6 +3,7 @@ import type { Client } from 'pg'
 import { distrustNewestEpoch, newestEpoch } from './epoch.ts'
 import { checkTables, type Layouts, layoutsIn, layoutsOf } from './replica-identity.ts'
 import { readLayouts } from './table-layout.ts'
+import { keyspacesOfSeveralRows } from './unique-keys.ts'
 
 /** Nobody is told anything twice, nor by two; and what is said need not wait for a standby. */
 const ANNOUNCE = `
@@ -22,7 +23,7 @@ export async function announceChangedTables(client: Client, source: Source): Pro
   // An epoch that may not be continued has all its values refilled soon.
   if (!epoch || epoch.shape === null) return []
   const looked = changedSince(epoch.shape, layoutsOf(await readLayouts(client, source)))
-  if (looked.length === 0) return []
+  if (looked.length === 0 && (await keyspacesOfSeveralRows(client, source)).length === 0) return []
   const shape = await soundShape(client, source)
   // What is recorded was read a moment later: whatever has changed since the look will not be found by the next one.
   const changed = [...new Set([...looked, ...changedSince(epoch.shape, layoutsIn(shape))])]

@@ -27,6 +27,10 @@ const CODES = {
   TABLE_MISMATCH: { retriable: false },
   /** A key template needs a column that the table's replica identity does not carry: a DELETE could not be keyed. */
   REPLICA_IDENTITY_INSUFFICIENT: { retriable: false },
+  /** A keyspace is updated in place, and two rows of its table may have one key: no unique index lies within the columns
+   * of its template, so one row's change would be taken for the whole value. Make the index that the message carries, or
+   * let the contract say `reaction: 'invalidate'`. Of a publisher that ran before, every cached value is refilled once. */
+  KEY_OF_SEVERAL_ROWS: { retriable: false },
   /** A table that a keyspace needs is not in the publication. The message carries the `ALTER PUBLICATION`. */
   PUBLICATION_INCOMPLETE: { retriable: false },
   /** Another connection streams from the slot: a second publisher, or a dead one that the server still counts. */

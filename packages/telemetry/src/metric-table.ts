@@ -36,6 +36,13 @@ export const METRICS = {
     meaning: 'Invalidations that Kafka has acknowledged.',
     labels: { keyspace: 'keyspace' },
   },
+  tidemark_publisher_projections_total: {
+    type: 'counter',
+    unit: '{event}',
+    meaning:
+      'Those of the events that carry the projection of their row, so that the value is updated in place; the others of a keyspace with a projection invalidate.',
+    labels: { keyspace: 'keyspace' },
+  },
   tidemark_publisher_transactions_total: {
     type: 'counter',
     unit: '{transaction}',
@@ -187,6 +194,26 @@ export const METRICS = {
     type: 'gauge',
     unit: 's',
     meaning: 'Time since the last beat applied, of the partition that is worst off.',
+    labels: REGION,
+  },
+  tidemark_worker_view_age_seconds: {
+    type: 'gauge',
+    unit: 's',
+    meaning:
+      'How old the view is that readers judge by, of the partition that is worst off: since the time that the newest beat applied speaks of, by the clocks of the primary and of this machine. Absent while it is not known of every partition.',
+    labels: REGION,
+  },
+  tidemark_worker_staleness_alarm: {
+    type: 'gauge',
+    unit: '1',
+    meaning:
+      'One while a partition is older, or has been silent for longer, than the criticality of the keyspace bears, else zero. Absent while this worker holds no partition.',
+    labels: REGION_KEYSPACE,
+  },
+  tidemark_worker_gaps_open: {
+    type: 'gauge',
+    unit: '{partition}',
+    meaning: 'Partitions of this worker in which nothing is fresh until the next beat.',
     labels: REGION,
   },
 

@@ -26,6 +26,7 @@ export function publisherMetrics(options: { keyspaces: readonly string[]; read: 
   const { read } = options
   const known = { keyspace: options.keyspaces, code: RESTART_CODES }
   const events = counter('tidemark_publisher_events_total', known)
+  const projections = counter('tidemark_publisher_projections_total', known)
   const transactions = counter('tidemark_publisher_transactions_total', known)
   const floors = counter('tidemark_publisher_floors_total', known)
   const epochs = counter('tidemark_publisher_epochs_total', known)
@@ -42,6 +43,7 @@ export function publisherMetrics(options: { keyspaces: readonly string[]; read: 
   gauge('tidemark_publisher_slot_safe_bytes', () => [{ labels: {}, value: read().slotSafeBytes }])
   return {
     events: (keyspace: string, count = 1) => events({ keyspace }, count),
+    projections: (keyspace: string, count = 1) => projections({ keyspace }, count),
     transactions: (count = 1) => transactions({}, count),
     floor: (keyspace: string, cause: FloorCause) => floors({ keyspace, cause }),
     epochOpened: (cause: EpochCause) => epochs({ cause }),
@@ -55,6 +57,11 @@ export function publisherMetrics(options: { keyspaces: readonly string[]; read: 
 export interface WorkerReadings {
   /** Of the partition that is worst off. */
   readonly beatAgeSeconds?: number | undefined
+  /** Of the partition that is worst off. */
+  readonly viewAgeSeconds?: number | undefined
+  readonly gapsOpen?: number | undefined
+  /** By keyspace. */
+  readonly stalenessAlarms?: Readonly<Record<string, boolean>> | undefined
   /** Over all partitions. */
   readonly consumerLagRecords?: number | undefined
 }
@@ -79,6 +86,14 @@ export function workerMetrics(options: {
   const oldEpochs = counter('tidemark_worker_old_epoch_refused_total', known)
   const regressions = counter('cache_version_regression_total', known)
   gauge('tidemark_worker_beat_age_seconds', () => [{ labels: { region }, value: read().beatAgeSeconds }])
+  gauge('tidemark_worker_view_age_seconds', () => [{ labels: { region }, value: read().viewAgeSeconds }])
+  gauge('tidemark_worker_gaps_open', () => [{ labels: { region }, value: read().gapsOpen }])
+  gauge('tidemark_worker_staleness_alarm', () =>
+    Object.entries(read().stalenessAlarms ?? {}).map(([keyspace, on]) => ({
+      labels: { region, keyspace },
+      value: on ? 1 : 0,
+    })),
+  )
   gauge('kafka_consumer_lag', () => [{ labels: { region, topic }, value: read().consumerLagRecords }])
   return {
     /** @param seconds from commit to applied; two clocks, so it may come out below zero and counts as zero then */

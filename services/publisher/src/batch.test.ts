@@ -21,6 +21,7 @@ function transaction(commitLsn: bigint, keys: readonly string[], floor = false):
     commitTimeUs: commitLsn,
     floors: new Set(floor ? [PRODUCTS] : []),
     keys: new Map(keys.length > 0 ? [[PRODUCTS, new Set(keys)]] : []),
+    projections: new Map(),
     bytes: 0,
   }
 }
@@ -104,4 +105,30 @@ test('I3: a batch that is too large goes in several sends, watermarks only in th
     expect(sends.at(-1)!.filter((m) => m.key === null).length).toBe(PARTITIONS)
     expect(new Set(sends.flat().flatMap((m) => m.key?.toString() ?? [])).size).toBe(100)
   }
+})
+
+test('an event carries its projection; the newest event of a key decides whether there is one', () => {
+  const payload = Buffer.from('{"name":"a"}')
+  const plain = transaction(100n, ['product:1', 'product:2'])
+  const projecting = { ...transaction(110n, ['product:1']), projections: new Map([['product:1', payload]]) }
+  const named = { ...transaction(120n, ['product:1']), projections: new Map([['product:1', null]]) }
+  const projectionsIn = (...transactions: readonly Transaction[]) =>
+    records(sendsOf(transactions, WIDE, 1)[0]!, 0).flatMap((r) =>
+      r.kind === 'event' ? [[r.key, r.projection?.toString()]] : [],
+    )
+  expect(projectionsIn(plain, projecting)).toEqual([
+    ['product:2', undefined],
+    ['product:1', '{"name":"a"}'],
+  ])
+  expect(projectionsIn(plain, projecting, named)).toEqual([
+    ['product:2', undefined],
+    ['product:1', undefined],
+  ])
+})
+
+test('projections count for the limits of a send', () => {
+  const keys = Array.from({ length: 20 }, (_, i) => `product:${i}`)
+  const projections = new Map(keys.map((key) => [key, Buffer.alloc(1_000, 'x')]))
+  const sends = sendsOf([{ ...transaction(100n, keys), projections }], { ...WIDE, maxPartitionBytes: 5_000 }, 1)
+  expect(sends).toHaveLength(5)
 })

@@ -36,7 +36,9 @@ export class Batch {
     for (const [keyspace, keys] of transaction.keys) {
       for (const key of keys) {
         const records = this.#partitions[partitionOf(key, this.#partitions.length)]!
-        newest(records, `key ${key}`, { kind: 'event', key, keyspace: keyspace.name, version: at, timeUs })
+        const event = { kind: 'event', key, keyspace: keyspace.name, version: at, timeUs } as const
+        const projection = transaction.projections.get(key)
+        newest(records, `key ${key}`, projection ? { ...event, projection } : event)
       }
     }
     for (const keyspace of transaction.floors) {

@@ -18,6 +18,7 @@ function inboxOf(maxBytes: number) {
     onUnknown: () => undefined,
     onFloor: () => undefined,
     onShapeChanged: () => undefined,
+    onProjectionLacking: () => undefined,
     onInvalidationMessage: () => undefined,
   })
   const inbox = new Inbox({

@@ -199,10 +199,19 @@ export class Pipeline {
   #count(transactions: readonly Transaction[]): void {
     const { metrics } = this.#parts
     metrics.transactions(transactions.length)
-    for (const transaction of transactions) {
-      for (const [keyspace, keys] of transaction.keys) metrics.events(keyspace.name, keys.size)
+    for (const { keys: keysOf, projections } of transactions) {
+      for (const [keyspace, keys] of keysOf) {
+        metrics.events(keyspace.name, keys.size)
+        if (keyspace.projection) metrics.projections(keyspace.name, countOf(keys, projections))
+      }
     }
   }
+}
+
+function countOf(keys: ReadonlySet<string>, projections: Transaction['projections']): number {
+  let count = 0
+  for (const key of keys) if (projections.get(key)) count++
+  return count
 }
 
 function max(a: Lsn, b: Lsn): Lsn {

@@ -137,6 +137,10 @@ class Publisher {
         const lacking = keyspaces.flatMap((k) => k.lacking)
         log.warn({ table, lacking }, 'the shape of a table changed: its keyspaces are refilled')
       },
+      onProjectionLacking: ({ table, keyspaces }) => {
+        const lacking = keyspaces.flatMap((k) => k.unprojected)
+        log.warn({ table, lacking }, 'columns of a projection are not in the stream: every change invalidates')
+      },
       onInvalidationMessage: (outcome, reason) => {
         this.metrics.invalidationMessage(outcome)
         if (reason === undefined) return

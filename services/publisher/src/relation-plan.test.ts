@@ -58,3 +58,41 @@ test('the shape changes with a template column’s type, and not with columns th
   const retyped = PRODUCT.map((c) => (c.name === 'id' ? { ...c, typeOid: 20 } : c))
   expect(plan('public.product', retyped).shape).not.toBe(shape)
 })
+
+const PROJECTING = defineSource({
+  name: 'shop',
+  keyspaces: {
+    products: {
+      key: 'product:{id}',
+      tables: { 'public.product': { id: 'id' } },
+      contract: { reaction: 'update' },
+      projection: { name: { column: 'name' }, tongue: { column: 'lang' } },
+    },
+  },
+})
+
+function projecting(columns: readonly ColumnSpec[]) {
+  return planRelation(parseMessage(relation(9, 'public.product', columns)) as Relation, PROJECTING)
+}
+
+test('a projection knows where its columns are, and which of them an old image holds', () => {
+  expect(Object.fromEntries(projecting(PRODUCT).keyspaces[0]!.projected!)).toEqual({
+    name: { index: 0, inOldImage: false },
+    lang: { index: 2, inOldImage: true },
+  })
+})
+
+test('a column that only the projection needs and that is gone leaves the keys as they were', () => {
+  const [products] = projecting(PRODUCT.slice(1)).keyspaces
+  expect(products).toMatchObject({ lacking: [], projected: undefined, unprojected: ['name'] })
+  expect(products!.columnOf).toBeDefined()
+})
+
+test('the shape changes with a projected column’s name and type, and not with its place in the replica identity', () => {
+  const { shape } = projecting(PRODUCT)
+  const withName = (change: Partial<ColumnSpec>) =>
+    projecting(PRODUCT.map((c) => (c.name === 'name' ? { ...c, ...change } : c))).shape
+  expect(withName({ typeOid: 25 })).not.toBe(shape)
+  expect(withName({ name: 'label' })).not.toBe(shape)
+  expect(withName({ identity: true })).toBe(shape)
+})

@@ -80,6 +80,45 @@ test('another table under a known name is a change, once', () => {
   expect(relations.learn(describe(6, 'public.item')).changed).toBe(false)
 })
 
+test('a partition whose old images hold less takes the values of TOASTed columns from none', () => {
+  const relations = new Relations(
+    defineSource({
+      name: 'shop',
+      keyspaces: {
+        visits: {
+          key: 'visit:{id}',
+          tables: { 'public.visit': { id: 'id' } },
+          contract: { reaction: 'update' },
+          projection: { id: { column: 'id' }, place: { column: 'place' } },
+        },
+      },
+    }),
+  )
+  const inOldImage = () =>
+    [...relations.ofRow(1)!.keyspaces[0]!.projected!].map(([name, column]) => [name, column.index, column.inOldImage])
+  relations.learn(describe(1, 'public.visit'))
+  relations.learn(describe(2, 'public.visit_high'))
+  expect(inOldImage()).toEqual([
+    ['id', 0, true],
+    ['place', 1, true],
+  ])
+  relations.learn(describe(1, 'public.visit'))
+  relations.learn(describe(3, 'public.visit_low', KEY_ALONE))
+  expect(inOldImage()).toEqual([
+    ['id', 0, true],
+    ['place', 1, false],
+  ])
+})
+
+test('a description is news the first time, and when it is another', () => {
+  const relations = new Relations(SOURCE)
+  const isNews = (columns: readonly ColumnSpec[]) => relations.learn(describe(5, 'public.item', columns)).isNews
+  expect([isNews(FULL), isNews(FULL)]).toEqual([true, false])
+  relations.forgetConnection()
+  expect(isNews(FULL)).toBe(false)
+  expect(isNews([{ name: 'id', identity: true, typeOid: 20 }])).toBe(true)
+})
+
 test('a relation that was not described has no plan', () => {
   expect(new Relations(SOURCE).ofRow(1)).toBeUndefined()
 })

@@ -1,6 +1,14 @@
 import type { Source } from '@tidemark/protocol'
 import type { Relation } from './pgoutput.ts'
-import { planRelation, type RelationPlan } from './relation-plan.ts'
+import { type KeyspacePlan, planRelation, type RelationPlan } from './relation-plan.ts'
+
+export interface Learnt {
+  readonly plan: RelationPlan
+  /** Whether the plan's keyspaces can no longer be told by single keys what has changed. */
+  readonly changed: boolean
+  /** Whether it was never described so before. */
+  readonly isNews: boolean
+}
 
 /**
  * What the stream has said of relations. It outlives connections: Postgres describes every relation anew on each, and
@@ -38,8 +46,8 @@ export class Relations {
     this.#pair = undefined
   }
 
-  /** @returns the relation's plan, and whether its keyspaces can no longer be told by single keys what has changed */
-  learn(relation: Relation): { readonly plan: RelationPlan; readonly changed: boolean } {
+  /** Takes a description of a relation. */
+  learn(relation: Relation): Learnt {
     const plan = this.#planOf(relation)
     // A partition is described right after its root, and its changes then name the root.
     const root = this.#justDescribed
@@ -47,11 +55,12 @@ export class Relations {
     this.#justDescribed = plan
     this.#plans.set(plan.oid, this.#weakened.get(plan.oid) ?? plan)
     const changed = this.#isChanged(plan)
+    const isNews = this.#shapes.get(plan.table) !== plan.shape
     if (plan.keyspaces.length > 0) {
       this.#shapes.set(plan.table, plan.shape)
       this.#oids.set(plan.table, plan.oid)
     }
-    return { plan, changed }
+    return { plan, changed, isNews }
   }
 
   /** The plan for a row's change; undefined when the relation was not described. */
@@ -88,13 +97,23 @@ export class Relations {
   /** Old images are as the partition's replica identity makes them, while the root's description promises its own. */
   #weaken(root: RelationPlan, partition: Relation): void {
     const own = planRelation(partition, this.#source, root.table)
-    const keyspaces = root.keyspaces.map((k, i) => {
-      const { lacking } = own.keyspaces[i]!
-      return lacking.length > 0 ? { ...k, columnOf: undefined, lacking } : k
-    })
+    const keyspaces = root.keyspaces.map((k, i) => weakened(k, own.keyspaces[i]!))
     if (keyspaces.every((k, i) => k === root.keyspaces[i])) return
-    const weakened = { ...root, keyspaces }
-    this.#weakened.set(root.oid, weakened)
-    this.#plans.set(root.oid, weakened)
+    const plan = { ...root, keyspaces }
+    this.#weakened.set(root.oid, plan)
+    this.#plans.set(root.oid, plan)
   }
+}
+
+/** The root's plan as far as the partition's old images bear it; the same object if they bear all of it. */
+function weakened(root: KeyspacePlan, partition: KeyspacePlan): KeyspacePlan {
+  const { lacking } = partition
+  if (lacking.length > 0) return { ...root, columnOf: undefined, lacking }
+  const projected = [...(root.projected ?? [])]
+  const isHeld = (name: string) => partition.projected?.get(name)?.inOldImage === true
+  if (projected.every(([name, { inOldImage }]) => !inOldImage || isHeld(name))) return root
+  const borne = projected.map(([name, column]) => {
+    return [name, { ...column, inOldImage: column.inOldImage && isHeld(name) }] as const
+  })
+  return { ...root, projected: new Map(borne) }
 }

@@ -19,6 +19,7 @@ function keysOf(bytes: Buffer, columns = COLUMNS) {
     addKey: (_: Keyspace, key) => found.push(key),
     addFloor: (keyspace, cause) => found.push(`${cause} floor of ${keyspace.name}`),
     isFloor: () => false,
+    takesProjections: true,
   })
   return found
 }

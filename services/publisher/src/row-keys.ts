@@ -1,15 +1,18 @@
-import { type Keyspace, renderKey } from '@tidemark/protocol'
+import { type Keyspace, projectRow, renderKey } from '@tidemark/protocol'
 import type { FloorCause } from '@tidemark/telemetry'
 import { type Row, type RowChange, UNCHANGED } from './pgoutput.ts'
 import type { KeyspacePlan, RelationPlan } from './relation-plan.ts'
 
 /** Where the keys of a change go. */
 export interface KeySink {
-  addKey(keyspace: Keyspace, key: string): void
+  /** @param projection what the key's value is after this change, if it is known; the last change of a key decides */
+  addKey(keyspace: Keyspace, key: string, projection: Buffer | undefined): void
   /** The change touches the keyspace in a way that no key expresses. */
   addFloor(keyspace: Keyspace, cause: FloorCause): void
   /** Whether the keyspace is stale as a whole already: its keys need not be made. */
   isFloor(keyspace: Keyspace): boolean
+  /** Whether projections are still taken: otherwise they need not be made. */
+  readonly takesProjections: boolean
 }
 
 /**
@@ -22,8 +25,8 @@ export interface KeySink {
 export function keysOfChange(plan: RelationPlan, change: RowChange, sink: KeySink): void {
   for (const keyspacePlan of plan.keyspaces) {
     if (sink.isFloor(keyspacePlan.keyspace)) continue
-    if (change.kind !== 'insert' && change.old) addKeyOf(keyspacePlan, change.old, undefined, sink)
-    if (change.kind !== 'delete') addKeyOf(keyspacePlan, change.next, oldImage(change), sink)
+    if (change.kind !== 'insert' && change.old) addOldKey(keyspacePlan, change.old, sink)
+    if (change.kind !== 'delete') addNewKey(keyspacePlan, change.next, oldImage(change), sink)
   }
 }
 
@@ -31,12 +34,28 @@ function oldImage(change: RowChange): Row | undefined {
   return change.kind === 'update' ? change.old : undefined
 }
 
-/** @param fallback the image that holds the value of a TOASTed column that `row` only marks as unchanged */
-function addKeyOf(plan: KeyspacePlan, row: Row, fallback: Row | undefined, sink: KeySink): void {
+/** The row was deleted, or has left the key, or is about to be given to it anew: so far there is no value. */
+function addOldKey(plan: KeyspacePlan, row: Row, sink: KeySink): void {
+  const key = keyIn(plan, row, undefined, sink)
+  if (key !== undefined) sink.addKey(plan.keyspace, key, undefined)
+}
+
+function addNewKey(plan: KeyspacePlan, row: Row, old: Row | undefined, sink: KeySink): void {
+  const key = keyIn(plan, row, old, sink)
+  if (key === undefined) return
+  sink.addKey(plan.keyspace, key, sink.takesProjections ? projectionOf(plan, row, old) : undefined)
+}
+
+/**
+ * The key of a row's image, if it has one; a floor if it has one that cannot be named.
+ *
+ * @param fallback the image that holds the value of a TOASTed column that `row` only marks as unchanged
+ */
+function keyIn(plan: KeyspacePlan, row: Row, fallback: Row | undefined, sink: KeySink): string | undefined {
   const { keyspace, columnOf } = plan
   if (!columnOf) {
     sink.addFloor(keyspace, 'shape')
-    return
+    return undefined
   }
   let readable = true
   const key = renderKey(keyspace.template, (param) => {
@@ -45,9 +64,20 @@ function addKeyOf(plan: KeyspacePlan, row: Row, fallback: Row | undefined, sink:
     if (value === undefined) readable = false
     return value?.text ?? null
   })
+  if (readable) return key
   // An unchanged TOASTed value that no image holds: the key exists, and we cannot name it.
-  if (!readable) sink.addFloor(keyspace, 'unreadable')
-  else if (key !== undefined) sink.addKey(keyspace, key)
+  sink.addFloor(keyspace, 'unreadable')
+  return undefined
+}
+
+/** Undefined also when a TOASTed value is in no image: the change then invalidates. */
+function projectionOf({ keyspace, projected }: KeyspacePlan, row: Row, old: Row | undefined): Buffer | undefined {
+  if (!projected || !keyspace.projection) return undefined
+  return projectRow(keyspace.projection, (name) => {
+    const { index, inOldImage } = projected.get(name)!
+    const value = valueIn(row, index) ?? (inOldImage && old ? valueIn(old, index) : undefined)
+    return value?.text
+  })
 }
 
 /** The value, boxed since null is one; undefined when the image does not hold it. */

@@ -12,6 +12,7 @@ const WATCHER = {
   onUnknown: () => undefined,
   onFloor: () => undefined,
   onShapeChanged: () => undefined,
+  onProjectionLacking: () => undefined,
   onInvalidationMessage: () => undefined,
 }
 

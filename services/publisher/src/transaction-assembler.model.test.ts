@@ -150,6 +150,7 @@ test('every sequence of transactions, some cut off and sent again, comes out as 
         onUnknown: () => undefined,
         onFloor: (keyspace) => told.push(keyspace.name),
         onShapeChanged: () => expect('a shape').toBe('unchanged'),
+        onProjectionLacking: () => undefined,
         onInvalidationMessage: () => undefined,
       })
       const feed = (bytes: Buffer) => assembler.accept(parseMessage(bytes))

@@ -22,6 +22,7 @@ function assembler() {
     onUnknown: (tag) => seen.push(`unknown ${tag}`),
     onFloor: (keyspace, cause) => seen.push(`${cause} ${keyspace.name}`),
     onShapeChanged: (plan) => seen.push(`shape of ${plan.table}`),
+    onProjectionLacking: (plan) => seen.push(`projection of ${plan.table}`),
     onInvalidationMessage: (outcome, reason) => seen.push(`message ${outcome}${reason ? `: ${reason}` : ''}`),
   })
   const feed = (...messages: readonly Buffer[]) => messages.map((m) => made.accept(parseMessage(m))).at(-1)
@@ -127,6 +128,40 @@ test('a relation that has lost a template column is a floor from its first descr
     commit(10n, 30n),
   )
   expect(summary(transaction)).toEqual({ keys: {}, floors: ['products', 'stock'] })
+})
+
+test('a projection that lacks a column is told of once for each shape of the table, and costs no floor at first', () => {
+  const seen: string[] = []
+  const source = defineSource({
+    name: 'shop',
+    keyspaces: {
+      products: {
+        key: 'product:{id}',
+        tables: { 'public.product': { id: 'id' } },
+        contract: { reaction: 'update' },
+        projection: { name: { column: 'name' } },
+      },
+    },
+  })
+  const made = new TransactionAssembler(source, {
+    onUnknown: () => undefined,
+    onFloor: (_, cause) => seen.push(cause),
+    onShapeChanged: () => seen.push('shape changed'),
+    onProjectionLacking: () => seen.push('projection lacking'),
+    onInvalidationMessage: () => undefined,
+  })
+  const described = (lsn: bigint, ...names: readonly string[]) => {
+    made.reset()
+    const columns = names.map((name) => ({ name, identity: name === 'id' }))
+    const messages = [begin(lsn, 5), relation(1, 'public.product', columns), commit(lsn, lsn + 10n)]
+    for (const message of messages) made.accept(parseMessage(message))
+    return seen.splice(0)
+  }
+  expect(described(10n, 'id')).toEqual(['projection lacking'])
+  expect(described(20n, 'id')).toEqual([])
+  expect(described(30n, 'id', 'name')).toEqual(['shape changed', 'shape'])
+  expect(described(40n, 'id', 'name')).toEqual([])
+  expect(described(50n, 'id', 'label')).toEqual(['projection lacking', 'shape changed', 'shape'])
 })
 
 test('an unknown message is counted and skipped', () => {

@@ -12,6 +12,8 @@ export interface AssemblyWatcher {
   onUnknown(tag: number): void
   onFloor(keyspace: Keyspace, cause: FloorCause): void
   onShapeChanged(plan: RelationPlan): void
+  /** Columns that projections show are not in the stream: said once for each shape of the table. */
+  onProjectionLacking(plan: RelationPlan): void
   onInvalidationMessage(outcome: 'taken' | 'floor' | 'refused', reason?: string): void
 }
 
@@ -89,7 +91,8 @@ export class TransactionAssembler {
   }
 
   #learn(relation: Relation): void {
-    const { plan, changed } = this.#relations.learn(relation)
+    const { plan, changed, isNews } = this.#relations.learn(relation)
+    if (isNews && plan.keyspaces.some((k) => k.unprojected.length > 0)) this.#watcher.onProjectionLacking(plan)
     if (!changed) return
     this.#watcher.onShapeChanged(plan)
     // The keys of earlier changes were made in another way, and there may be keys that no later change can name.
@@ -117,7 +120,7 @@ export class TransactionAssembler {
     }
     this.#watcher.onInvalidationMessage('taken')
     for (const keyspace of read.floors) open.addFloor(keyspace, 'message')
-    for (const { keyspace, key } of read.keys) open.addKey(keyspace, key)
+    for (const { keyspace, key } of read.keys) open.addNamedKey(keyspace, key)
   }
 
   #begun({ xid, commitLsn, timeUs }: Extract<Message, { kind: 'begin' }>): OpenTransaction {

@@ -20,6 +20,7 @@ function transaction(xid: number, keys = 0): Transaction {
     commitTimeUs: 0n,
     floors: new Set(),
     keys: new Map([[keyspace, names]]),
+    projections: new Map(),
     bytes: 100,
   }
 }
