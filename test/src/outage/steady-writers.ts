@@ -25,8 +25,8 @@ export interface WritersReport {
  * something behind it is slow.
  */
 export class SteadyWriters implements AsyncDisposable {
-  readonly #pool: Pool
   readonly #perSecond: number
+  readonly #write: (number: number) => Promise<unknown>
   readonly #startedMs = performance.now()
   readonly #timer: NodeJS.Timeout
   readonly #inFlight = new Set<Promise<void>>()
@@ -34,15 +34,24 @@ export class SteadyWriters implements AsyncDisposable {
   #committed = 0
   #failed = 0
 
-  private constructor(pool: Pool, perSecond: number) {
-    this.#pool = pool
+  /** @param write makes the commit of that number, from 0 on */
+  constructor(perSecond: number, write: (number: number) => Promise<unknown>) {
     this.#perSecond = perSecond
+    this.#write = write
     this.#timer = setInterval(() => this.#tick(), TICK_MS)
   }
 
+  /** Writers whose commits can all be found again. */
   static async start(pool: Pool, perSecond: number): Promise<SteadyWriters> {
     await pool.query('insert into hot select unnest($1::int[]), 0', [HOT_IDS])
-    return new SteadyWriters(pool, perSecond)
+    return new SteadyWriters(perSecond, (number) => {
+      const hotId = HOT_IDS[(number * 7) % HOT_IDS.length]
+      return pool.query(WRITE, [hotId, FIRST_OWN_ID + number])
+    })
+  }
+
+  get committed(): number {
+    return this.#committed
   }
 
   /** Returns when every write has had its answer. */
@@ -67,15 +76,14 @@ export class SteadyWriters implements AsyncDisposable {
       this.#failed++
       return
     }
-    const hotId = HOT_IDS[(number * 7) % HOT_IDS.length]
-    const write = this.#write([hotId, FIRST_OWN_ID + number])
+    const write = this.#note(this.#write(number))
     this.#inFlight.add(write)
     void write.finally(() => this.#inFlight.delete(write))
   }
 
-  async #write(values: unknown[]): Promise<void> {
+  async #note(write: Promise<unknown>): Promise<void> {
     try {
-      await this.#pool.query(WRITE, values)
+      await write
       this.#committed++
     } catch {
       this.#failed++ // what the database did commit is in its log, and that is what is looked for

@@ -19,6 +19,7 @@ export class ServiceProcess implements AsyncDisposable {
   readonly #folder: RunFolder
   readonly #env: NodeJS.ProcessEnv
   #child: Child | undefined
+  #port = 0
   #kills = 0
 
   private constructor(
@@ -53,6 +54,15 @@ export class ServiceProcess implements AsyncDisposable {
     return this.#folder.at(`${this.name}.log`)
   }
 
+  /** Where it says how it is; another one after each start. */
+  get telemetryUrl(): string {
+    return `http://127.0.0.1:${this.#port}`
+  }
+
+  get isRunning(): boolean {
+    return this.#child?.isRunning ?? false
+  }
+
   get kills(): number {
     return this.#kills
   }
@@ -61,6 +71,7 @@ export class ServiceProcess implements AsyncDisposable {
   async start(): Promise<void> {
     const { servers, name } = this.#context
     const port = await freePort()
+    this.#port = port
     this.#child = await Child.start({
       name: this.name,
       command: process.execPath,
@@ -88,6 +99,11 @@ export class ServiceProcess implements AsyncDisposable {
   async kill(): Promise<void> {
     await this.#child?.kill()
     this.#kills++
+  }
+
+  /** SIGTERM: it ends what it has in hand, and leaves. */
+  async stop(): Promise<void> {
+    await this.#child?.stop()
   }
 
   /** Its connections stay open, and it does nothing. */

@@ -1,0 +1,129 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { isTidemarkError } from '@tidemark/protocol'
+import type { Connection, Reading, Session } from '@tidemark/refill'
+import type { App } from './region-context.ts'
+import { type Counter, IDS, KEYSPACES, type KeyspaceName } from './region-source.ts'
+
+/** What a reader was handed, and when, by the wall clock. */
+export interface NotedReading extends Omit<Reading<Counter>, 'value'> {
+  readonly keyspace: KeyspaceName
+  readonly id: string
+  readonly n: number
+  readonly inSession: boolean
+  readonly beganMs: number
+  readonly endedMs: number
+}
+
+/** A read that threw. */
+export interface Refusal {
+  readonly keyspace: KeyspaceName
+  /** Null when its error has none: it should not have been thrown. */
+  readonly code: string | null
+  readonly beganMs: number
+  readonly endedMs: number
+}
+
+/** What one session did, in its order. */
+export type SessionStep =
+  | { readonly kind: 'read'; readonly reading: NotedReading }
+  | { readonly kind: 'wrote'; readonly id: string; readonly n: number }
+
+/** A user's way through the apps: where one leaves off, the next one goes on with the token. */
+interface Visit {
+  token: string | undefined
+  turns: number
+  readonly steps: SessionStep[]
+}
+
+const READS_PER_TURN = 6
+/** Who saw what no watermark has reached yet may have to wait for long: users go, and others come. */
+const TURNS_PER_VISIT = 8
+const PAUSE_MS = 3
+
+/** Readers of all keyspaces, one an app, each by turns with and without a session, and all that they were handed. */
+export class RegionReaders implements AsyncDisposable {
+  readonly readings: NotedReading[] = []
+  readonly refusals: Refusal[] = []
+  readonly visits: Visit[] = []
+  readonly #waiting: Visit[] = []
+  readonly #ended: Promise<unknown>
+  #running = true
+
+  constructor(apps: readonly App[]) {
+    this.#ended = Promise.all(apps.map((app) => this.#readOn(app)))
+  }
+
+  get sessions(): readonly (readonly SessionStep[])[] {
+    return this.visits.map(({ steps }) => steps)
+  }
+
+  async stop(): Promise<void> {
+    this.#running = false
+    await this.#ended
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
+  }
+
+  async #readOn(app: App): Promise<void> {
+    for (let turn = 0; this.#running; turn++) {
+      if (turn % 2 === 0) for (let i = 0; i < READS_PER_TURN; i++) await this.#read(app, anyOf(IDS))
+      else await this.#visit(app)
+    }
+  }
+
+  async #visit(app: App): Promise<void> {
+    const visit = this.#waiting.shift() ?? this.#newVisit()
+    const session = app.tidemark.session(visit.token)
+    const written = visit.turns % 2 === 0 ? await this.#write(session, visit) : undefined
+    for (let i = 0; i < READS_PER_TURN; i++) {
+      const reading = await this.#read(app, i === 0 ? (written ?? anyOf(IDS)) : anyOf(IDS), session)
+      if (reading) visit.steps.push({ kind: 'read', reading })
+    }
+    visit.token = session.token()
+    visit.turns += 1
+    if (visit.turns < TURNS_PER_VISIT) this.#waiting.push(visit)
+  }
+
+  /** @returns the row, unless nobody knows whether it was written; the session then says so itself */
+  async #write(session: Session, { steps }: Visit): Promise<number | undefined> {
+    const id = anyOf(IDS)
+    const count = (db: Connection) =>
+      db.query<{ n: string }>('update hot set n = n + 1 where id = $1 returning n', [id])
+    try {
+      const { rows } = await session.write(count)
+      steps.push({ kind: 'wrote', id: String(id), n: Number(rows[0]!.n) })
+      return id
+    } catch {
+      return undefined
+    }
+  }
+
+  #newVisit(): Visit {
+    const visit: Visit = { token: undefined, turns: 0, steps: [] }
+    this.visits.push(visit)
+    return visit
+  }
+
+  async #read(app: App, id: number, session?: Session): Promise<NotedReading | undefined> {
+    await sleep(PAUSE_MS)
+    const keyspace = anyOf(KEYSPACES)
+    const beganMs = Date.now()
+    try {
+      const { value, ...known } = await app.caches[keyspace].read({ id }, session ? { session } : {})
+      const inSession = session !== undefined
+      const reading = { keyspace, id: String(id), n: value.n, ...known, inSession, beganMs, endedMs: Date.now() }
+      this.readings.push(reading)
+      return reading
+    } catch (error) {
+      const code = isTidemarkError(error) ? error.code : null
+      this.refusals.push({ keyspace, code, beganMs, endedMs: Date.now() })
+      return undefined
+    }
+  }
+}
+
+function anyOf<T>(from: readonly T[]): T {
+  return from[Math.floor(Math.random() * from.length)]!
+}

@@ -1,0 +1,97 @@
+import { readFile } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { ServiceProcess } from '../pipeline/service-process.ts'
+import type { Region } from './region.ts'
+
+/** What the workers said of themselves at one moment: each that could be asked. */
+export interface WorkerSample {
+  readonly atMs: number
+  readonly worker: number
+  readonly ready: boolean
+  /** Why not, in its own words. */
+  readonly reasons: readonly string[]
+  /** Its metrics: the sum over all labels of each name. */
+  readonly metrics: Readonly<Record<string, number>>
+}
+
+/** A line of a worker's log. */
+export interface WorkerLine {
+  readonly atMs: number
+  readonly worker: number
+  readonly msg: string
+  /** Of a gap. */
+  readonly cause?: string
+}
+
+const EVERY_MS = 500
+const TIMEOUT_MS = 1_000
+
+/** Asks the workers all the time what an operator's alarms would ask. */
+export class WorkerWatch implements AsyncDisposable {
+  readonly samples: WorkerSample[] = []
+  readonly #region: Region
+  readonly #ending = new AbortController()
+  readonly #ended: Promise<void>
+
+  constructor(region: Region) {
+    this.#region = region
+    this.#ended = this.#watch()
+  }
+
+  /** Returns after a last look, so that nothing that was counted is missed. */
+  async stop(): Promise<void> {
+    this.#ending.abort()
+    await this.#ended
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
+  }
+
+  async #watch(): Promise<void> {
+    const { signal } = this.#ending
+    while (!signal.aborted) {
+      await sleep(EVERY_MS, undefined, { signal }).catch(() => undefined)
+      await Promise.all(this.#region.workers.map((worker, number) => this.#ask(worker, number)))
+    }
+  }
+
+  async #ask(worker: ServiceProcess, number: number): Promise<void> {
+    try {
+      const [readyz, metrics] = await Promise.all([get(worker, '/readyz'), get(worker, '/metrics')])
+      const { ready, failing } = JSON.parse(readyz) as { ready: boolean; failing: { reason: string }[] }
+      const reasons = failing.map(({ reason }) => reason)
+      this.samples.push({ atMs: Date.now(), worker: number, ready, reasons, metrics: sumsIn(metrics) })
+    } catch {
+      // It is away, or frozen, which is what some scenarios do.
+    }
+  }
+}
+
+/** Everything that the workers have logged in all their lives. */
+export async function workerLines({ workers }: Region): Promise<WorkerLine[]> {
+  const logs = workers.map(async ({ logFile }, worker) => {
+    const lines = (await readFile(logFile, 'utf8')).split('\n').filter((line) => line.startsWith('{'))
+    return lines.map((line): WorkerLine => {
+      const { time, ...more } = JSON.parse(line) as WorkerLine & { readonly time: number }
+      return { ...more, atMs: time, worker }
+    })
+  })
+  return (await Promise.all(logs)).flat()
+}
+
+async function get({ telemetryUrl }: ServiceProcess, path: string): Promise<string> {
+  const answer = await fetch(`${telemetryUrl}${path}`, { signal: AbortSignal.timeout(TIMEOUT_MS) })
+  return await answer.text()
+}
+
+const LINE = /^([a-z_]+)(?:\{[^}]*\})? ([0-9.e+-]+)/
+
+function sumsIn(text: string): Record<string, number> {
+  const sums: Record<string, number> = {}
+  for (const line of text.split('\n')) {
+    const [, name, value] = LINE.exec(line) ?? []
+    if (name !== undefined) sums[name] = (sums[name] ?? 0) + Number(value)
+  }
+  return sums
+}
