@@ -66,7 +66,7 @@ describe('I3: without a view nothing is applied', () => {
     const value = { label: { low: at(900), high: at(900) }, loadedAt: null, ttlMs: 1_000, payload: Buffer.from('x') }
     expect(await ctx.guard.fill('k', KEYSPACE, id, value)).toEqual({ code: 'view-missing' })
     expect(await ctx.tombstones(0)).toEqual({})
-    expect(await ctx.guard.declareGap(7n, 'mended', null)).toBe(true)
+    expect(await ctx.guard.declareGap(7n, 'mended', null, 0)).toBe(true)
     expect(await ctx.view()).toMatchObject({ offset: encodeOffset(7n), gap: 'mended' })
   })
 })
@@ -240,7 +240,7 @@ describe('I4: a gap', () => {
   test('is not closed by a watermark of an abandoned epoch', async () => {
     await using ctx = await PartitionContext.open(at(100))
     await ctx.apply({ epochStart: position(2, 50n) })
-    await ctx.guard.declareGap(9n, 'offset gone', ctx.offset)
+    await ctx.guard.declareGap(9n, 'offset gone', ctx.offset, 0)
     await ctx.apply({ from: 9n, ...watermark(at(500)) })
     expect(await ctx.view()).toMatchObject({ gap: 'offset gone', watermark: at(100) })
     await ctx.apply(watermark(position(2, 60n)))
@@ -256,7 +256,7 @@ describe('I4: a gap', () => {
   test('lets nothing that was cached before it pass for fresh by its floor', async () => {
     await using ctx = await PartitionContext.open(at(100))
     await ctx.store('k', at(120))
-    await ctx.guard.declareGap(9n, 'offset gone', ctx.offset)
+    await ctx.guard.declareGap(9n, 'offset gone', ctx.offset, 0)
     await ctx.apply({ from: 9n, ...watermark(at(150)) })
     const { view, cell } = await ctx.guard.look('k')
     expect(cell?.label.low).toBe(at(120))

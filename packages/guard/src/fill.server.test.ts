@@ -161,7 +161,7 @@ describe('without its lease nothing is stored', () => {
 describe('a fill ends its lease when it is refused', () => {
   test.each<[string, Event, Position, string]>([
     ['as stale', invalidated(200), at(150), 'stale'],
-    ['for a gap', (ctx) => ctx.guard.declareGap(9n, 'offset gone', ctx.offset), at(150), 'gap'],
+    ['for a gap', (ctx) => ctx.guard.declareGap(9n, 'offset gone', ctx.offset, 0), at(150), 'gap'],
     ['for a view that is gone', (ctx) => ctx.redis.del(ctx.keys.view), at(150), 'view-missing'],
   ])('%s', async (_, meanwhile, low, code) => {
     await using ctx = await PartitionContext.open(at(100))

@@ -3,7 +3,7 @@ import { type Position, parsePosition, type Version } from '@tidemark/protocol'
 import { type Cell, decodeCell, encodeTime, type Label } from './cell.ts'
 import type { PartitionKeys } from './keys.ts'
 import { type RedisClient, Script } from './script.ts'
-import { decodeOffset, decodeView, encodeOffset, type View } from './view.ts'
+import { decodeOffset, decodeView, encodeEpoch, encodeOffset, type View } from './view.ts'
 
 /** An invalidation to apply. */
 export interface Invalidation {
@@ -122,6 +122,7 @@ export class Guard {
       this.#redis,
       [...this.#partitionKeys, ...batch.events.map((e) => this.#keys.cell(e.key))],
       [
+        this.#keys.feed,
         encodeOffset(batch.from),
         encodeOffset(batch.next),
         batch.epochStart ?? '',
@@ -132,6 +133,7 @@ export class Guard {
         String(batch.floors.length),
         ...batch.floors.flatMap((f) => [f.keyspace, f.position]),
         ...batch.events.flatMap((e) => [e.key, e.version, String(e.retainStaleMs)]),
+        ...batch.events.flatMap(updateOf),
       ],
     )
     switch (answer[0]) {
@@ -211,10 +213,12 @@ export class Guard {
   /**
    * Opens a gap at `next`, unless the view is no longer what the caller saw.
    * @param expected the offset of the view that the caller saw, null when it saw none
+   * @param epoch the newest epoch that the caller has met in any partition, 0 for none: no older one ends the gap
    * @returns whether the gap was declared
    */
-  async declareGap(next: bigint, cause: string, expected: bigint | null): Promise<boolean> {
-    const args = [encodeOffset(next), cause, expected === null ? '' : encodeOffset(expected)]
+  async declareGap(next: bigint, cause: string, expected: bigint | null, epoch: number): Promise<boolean> {
+    const seen = expected === null ? '' : encodeOffset(expected)
+    const args = [this.#keys.feed, encodeOffset(next), cause, seen, encodeEpoch(epoch)]
     const answer = await DECLARE_GAP.run(this.#redis, this.#partitionKeys, args)
     return answer[0] === 'DECLARED'
   }
@@ -222,6 +226,11 @@ export class Guard {
   #keysWith(key: string): string[] {
     return [...this.#partitionKeys, this.#keys.cell(key)]
   }
+}
+
+/** The part of apply's arguments that only an event with an update has. */
+function updateOf({ update }: Invalidation, index: number): (string | Buffer)[] {
+  return update ? [String(index + 1), update.keyspace, String(update.ttlMs), update.payload] : []
 }
 
 function outcomeOf(letter: string): Outcome {

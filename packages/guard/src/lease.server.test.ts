@@ -211,7 +211,7 @@ test('the position after a version is the same in Lua as in TypeScript', async (
     fc.asyncProperty(epochs, lsn, async (epoch, n) => {
       const v = version(epoch, n)
       await ctx.redis.del(ctx.keys.view, ...ctx.keys.generations, ctx.keys.cell('k'))
-      await ctx.guard.declareGap(0n, 'test', null)
+      await ctx.guard.declareGap(0n, 'test', null, 0)
       await ctx.apply({ from: 0n, watermark: { position: position(epoch, 0n), beatMs: 1 } })
       await ctx.invalidate('k', v)
       expect(await lease(ctx, 1)).toEqual(granted(after(v)))

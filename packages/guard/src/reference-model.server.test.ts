@@ -13,7 +13,7 @@ const LIMIT_MS = 120_000 + 10 * OPERATIONS
 /** Each answer that the sequences must have met: a comparison that never got there would say nothing. */
 const ANSWERS = [
   ...['applied', 'seek', 'view-missing', 'epoch-unannounced'].map((code) => `apply ${code}`),
-  ...['removed', 'retained', 'kept', 'absent', 'old-epoch'].map((outcome) => `event ${outcome}`),
+  ...['removed', 'retained', 'updated', 'kept', 'absent', 'old-epoch'].map((outcome) => `event ${outcome}`),
   ...['granted', 'changed', 'busy', 'view-missing', 'gap'].map((code) => `lease ${code}`),
   ...['stored', 'stale', 'older', 'lease-lost', 'view-missing', 'gap'].map((code) => `fill ${code}`),
   ...['declareGap true', 'declareGap false'],

@@ -17,7 +17,7 @@ describe('a server that has forgotten the scripts, as after a failover', () => {
     await forget()
     await ctx.guard.release('k', leaseId(1))
     await forget()
-    expect(await ctx.guard.declareGap(9n, 'offset gone', ctx.offset)).toBe(true)
+    expect(await ctx.guard.declareGap(9n, 'offset gone', ctx.offset, 0)).toBe(true)
   })
 
   test('knows a script by its hash after one command', async () => {

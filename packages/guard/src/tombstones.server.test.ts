@@ -153,7 +153,7 @@ describe('I2: a generation that was evicted', () => {
   test('does not matter once the view is gone too and the gap that follows is closed', async () => {
     await using ctx = await evicted(0)
     await ctx.redis.del(ctx.keys.view)
-    await ctx.guard.declareGap(50n, 'view missing', null)
+    await ctx.guard.declareGap(50n, 'view missing', null, 0)
     expect(await sizes(ctx)).toEqual([0, 0, 0, 0])
     await ctx.apply({ from: 50n, watermark: { position: at(2_000), beatMs: 2_000 } })
     expect((await ctx.view()).horizon).toBe(at(2_000))

@@ -85,6 +85,10 @@ export function encodeOffset(offset: bigint): string {
   return offset.toString(16).padStart(16, '0')
 }
 
+export function encodeEpoch(epoch: number): string {
+  return epoch.toString(16).padStart(8, '0')
+}
+
 export function decodeOffset(text: string): bigint {
   return BigInt(`0x${text}`)
 }

@@ -137,7 +137,7 @@ test('I3 while a gap is open nothing in Redis is served or stored', async () => 
   const product = (await shop.open()).cache('product', { load })
   await product.get({ id: 1 })
   const view = (await shop.guard().view())!
-  await shop.guard().declareGap(99n, 'the log lost records', BigInt(`0x${view.offset}`))
+  await shop.guard().declareGap(99n, 'the log lost records', BigInt(`0x${view.offset}`), 0)
   expect(await product.read({ id: 1 })).toMatchObject({ from: 'primary', freshness: 'fresh', position: null })
 })
 

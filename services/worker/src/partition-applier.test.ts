@@ -3,6 +3,7 @@ import { encodeRecord } from '@tidemark/protocol'
 import { serviceLog } from '@tidemark/service'
 import type { FetchedRecord } from './batch.ts'
 import type { LogRange } from './log-range.ts'
+import { NewestEpoch } from './newest-epoch.ts'
 import { type GapCause, PartitionApplier, type Surroundings } from './partition-applier.ts'
 import { GuardModel } from './testing/guard-model.ts'
 import { at, fetched, record } from './testing/record-words.ts'
@@ -14,12 +15,13 @@ class Fixture {
   readonly applier: PartitionApplier
   range: LogRange = { low: 0n, high: 100n }
 
-  constructor(guard: Surroundings['guard']) {
+  constructor(guard: Surroundings['guard'], epochs = new NewestEpoch()) {
     this.applier = new PartitionApplier(0, {
       guard,
       logRange: async () => this.range,
       terms: { maxEvents: 500, maxBytes: 1_048_576, contractOf: () => undefined },
       tombstones: { perGeneration: 10, generationMs: 1_000 },
+      epochs,
       patienceMs: 500,
       observer: { applied: () => undefined, displaced: () => undefined, gap: (cause) => this.gaps.push(cause) },
       log: serviceLog('applier-test', 'silent'),
@@ -100,6 +102,32 @@ test('an epoch that was never announced is a gap at the end', async () => {
   await fixture.applier.resume(going)
   expect(await fixture.applier.take(fetched(5n, record.watermark(10, 2)), going)).toBe(100n)
   expect(fixture.gaps).toEqual(['epoch-unannounced'])
+})
+
+describe('I4: the gap of a partition whose view is gone is not ended by an epoch that is abandoned', () => {
+  const MET: readonly [string, (epochs: NewestEpoch) => Promise<unknown>][] = [
+    ['a view of another partition', (epochs) => new Fixture(GuardModel.at(5n, 2), epochs).applier.resume(going)],
+    [
+      'a record of another partition, which nothing had announced',
+      async (epochs) => {
+        const { applier } = new Fixture(GuardModel.at(5n, 1), epochs)
+        await applier.resume(going)
+        await applier.take(fetched(5n, record.watermark(10, 2)), going)
+      },
+    ],
+  ]
+
+  test.each(MET)('as %s has shown', async (_, meet) => {
+    const epochs = new NewestEpoch()
+    await meet(epochs)
+    const guard = new GuardModel()
+    const { applier } = new Fixture(guard, epochs)
+    await applier.resume(going)
+    await applier.take(fetched(100n, record.watermark(90, 1)), going)
+    expect(await guard.view()).toMatchObject({ gap: 'view-missing', epoch: '00000002' })
+    await applier.take(fetched(101n, record.watermark(20, 2)), going)
+    expect((await guard.view())!.gap).toBeUndefined()
+  })
 })
 
 describe('a record that cannot be read', () => {

@@ -3,6 +3,7 @@ import { isTidemarkError, TidemarkError } from '@tidemark/protocol'
 import type { Logger } from '@tidemark/service'
 import { type BatchTerms, type Break, type FetchedRecord, type PlannedBatch, planBatches } from './batch.ts'
 import { type LogRange, resumption } from './log-range.ts'
+import type { NewestEpoch } from './newest-epoch.ts'
 import { type Patience, persistently } from './redis.ts'
 
 export type GapCause = 'view-missing' | 'offset-gone' | 'record-malformed' | 'epoch-unannounced'
@@ -14,6 +15,8 @@ export interface Surroundings {
   readonly logRange: () => Promise<LogRange>
   readonly terms: BatchTerms
   readonly tombstones: TombstoneLimits
+  /** Shared by the worker's partitions. */
+  readonly epochs: NewestEpoch
   readonly patienceMs: number
   readonly observer: ApplyObserver
   readonly log: Logger
@@ -84,8 +87,9 @@ export class PartitionApplier {
   }
 
   async #apply(plan: PlannedBatch, patience: Patience): Promise<bigint> {
-    const { guard, tombstones, observer } = this.#in
+    const { guard, tombstones, epochs, observer } = this.#in
     const { batch } = plan
+    epochs.meet(...plan.epochs.keys())
     const result = await persistently('apply a batch', () => guard.apply(batch, tombstones), patience)
     switch (result.code) {
       case 'applied':
@@ -147,11 +151,11 @@ export class PartitionApplier {
     at: () => Promise<bigint>,
     patience: Patience,
   ): Promise<bigint> {
-    const { guard, observer, log } = this.#in
+    const { guard, epochs, observer, log } = this.#in
     observer.displaced()
     for (let attempt = 1; attempt <= MAX_GAP_ATTEMPTS; attempt++) {
       const next = await at()
-      const declare = () => guard.declareGap(next, cause, expected)
+      const declare = () => guard.declareGap(next, cause, expected, epochs.value)
       if (await persistently('declare a gap', declare, patience)) {
         observer.gap(cause)
         log.warn({ partition: this.#partition, cause, next: `${next}` }, `gap: ${why}; nothing is fresh until a beat`)
@@ -169,7 +173,9 @@ export class PartitionApplier {
   /** Null when there is no view, or none that can be read, which is as good as none. */
   async #storedOffset(patience: Patience): Promise<bigint | null> {
     const view = await persistently('give its view', () => this.#in.guard.view().catch(nullIfUnreadable), patience)
-    return view && offsetOf(view)
+    if (view === null) return null
+    this.#in.epochs.meet(Number.parseInt(view.epoch, 16))
+    return offsetOf(view)
   }
 
   #goTo(offset: bigint): bigint {

@@ -7,6 +7,7 @@ import type { FetchedRecord } from './batch.ts'
 import type { Beats } from './beat.ts'
 import type { PartitionHandler } from './bus.ts'
 import type { LogRange } from './log-range.ts'
+import { NewestEpoch } from './newest-epoch.ts'
 import { PartitionApplier } from './partition-applier.ts'
 import { PartitionWatch } from './partition-watch.ts'
 
@@ -32,6 +33,7 @@ interface Lane {
 export class Region implements PartitionHandler {
   readonly #options: RegionOptions
   readonly #lanes = new Map<number, Lane>()
+  readonly #epochs = new NewestEpoch()
   #asking: Promise<ReadonlyMap<number, LogRange>> | null = null
 
   constructor(options: RegionOptions) {
@@ -84,6 +86,7 @@ export class Region implements PartitionHandler {
         contractOf: (name) => keyspaces.get(name)?.contract,
       },
       tombstones,
+      epochs: this.#epochs,
       patienceMs,
       observer: watch,
       log,

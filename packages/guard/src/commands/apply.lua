@@ -1,20 +1,23 @@
--- apply: one batch of one partition, all of it or nothing (protocol 5.1, 5.2; I2, I3, I4, I6).
+-- apply: one batch of one partition, all of it or nothing (protocol 5.1, 5.2, 5.6; I2, I3, I4, I6).
 --
 --   KEYS[1..5]  view and generations
 --   KEYS[6..]   the cell of each event
---   ARGV[1]     offset of the batch's first record, 16 hexadecimal digits
---   ARGV[2]     offset after its last record
---   ARGV[3]     start of the epoch that the batch announces, or ''. It precedes all else in the batch.
---   ARGV[4]     newest watermark in the batch, or ''
---   ARGV[5]     time in ms before which every visible commit is covered by that watermark
---   ARGV[6]     most tombstones in one generation
---   ARGV[7]     longest time in ms for which one generation is written to
---   ARGV[8]     number of floors f, then f pairs: keyspace, position
+--   ARGV[1]     channel of the partition's feed
+--   ARGV[2]     offset of the batch's first record, 16 hexadecimal digits
+--   ARGV[3]     offset after its last record
+--   ARGV[4]     start of the epoch that the batch announces, or ''. It precedes all else in the batch.
+--   ARGV[5]     newest watermark in the batch, or ''
+--   ARGV[6]     time in ms before which every visible commit is covered by that watermark
+--   ARGV[7]     most tombstones in one generation
+--   ARGV[8]     longest time in ms for which one generation is written to
+--   ARGV[9]     number of floors f, then f pairs: keyspace, position
 --   then        for each event: key, version, ms for which a stale value is retained (0 removes it)
+--   then        for each event that says what the value is now: its number among the events, counted from 1,
+--               keyspace, time to live in ms, the value
 --
 -- Returns
---   { 'APPLIED', outcomes }   one letter an event: r removed, s retained as stale, k kept (its label covers the
---                             version), a absent, o refused because its epoch is abandoned
+--   { 'APPLIED', outcomes }   one letter an event: u updated, r removed, s retained as stale, k kept (its label covers
+--                             the version), a absent, o refused because its epoch is abandoned
 --   { 'SEEK', offset }        the batch does not start at the offset that the view expects; nothing was applied.
 --                             Above it is a hole. Below it is a worker that lost the partition: its watermarks
 --                             may be ahead of a publisher's restart, or of a gap, that this view has yet to pass.
@@ -22,22 +25,30 @@
 --   { 'EPOCH_UNANNOUNCED' }   a record of an epoch whose start was never seen: a gap; nothing was applied
 --
 -- No position, floor, time or offset of the view ever goes back.
+--
+-- A value is updated in place, to the row as of v with the label [after(v), after(v)], only where all of this holds.
+-- Otherwise the event invalidates.
+--   a value is there, live or retained, that does not cover v
+--                             nobody reads what is not cached; and v once more, which an update covers, keeps it
+--   its U <= v                a wider value may already hold a commit after v, and would go back to v
+--   after(v) >= required      whoever stores asks this (fill-6.lua). After a publisher's restart events come once more:
+--                             below a tombstone of the key, the horizon or a floor, the row as of v may lack what was
+--                             applied since, and a value that v2 > v retained as stale would be live again, for good
+--   no gap is open            what was missed may be newer than v, and its floor is not known yet
+-- A lease that is out stays: its holder's fill is judged by the tombstone, and by the label that is there now.
 
 -- @include partition
 -- @include cell
+-- @include invalidation
+-- @include feed
 
-local from, next_offset, epoch_start, watermark = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local beat, generation_limit, generation_ms = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local floors = tonumber(ARGV[8])
-local first_event = 9 + 2 * floors
+local from, next_offset, epoch_start, watermark = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local beat, floors = tonumber(ARGV[6]), tonumber(ARGV[9])
+local first_event = 10 + 2 * floors
 
 local view = load_view()
 if not view then return { 'VIEW_MISSING' } end
 if from ~= view.offset then return { 'SEEK', view.offset } end
-
-local function epoch_of(version)
-  return string.sub(version, 1, 8)
-end
 
 local epoch = view.epoch
 if epoch_start ~= '' then epoch = max(epoch, epoch_of(epoch_start)) end
@@ -48,7 +59,7 @@ local function unannounced(position)
 end
 if unannounced(watermark) then return { 'EPOCH_UNANNOUNCED' } end
 for i = 0, floors - 1 do
-  if unannounced(ARGV[10 + 2 * i]) then return { 'EPOCH_UNANNOUNCED' } end
+  if unannounced(ARGV[11 + 2 * i]) then return { 'EPOCH_UNANNOUNCED' } end
 end
 for i = 6, #KEYS do
   if unannounced(ARGV[first_event + 3 * (i - 6) + 1]) then return { 'EPOCH_UNANNOUNCED' } end
@@ -57,71 +68,54 @@ end
 view.epoch = epoch
 notice_evicted(view)
 
-local function raise_floor(keyspace, position)
-  view.floors[keyspace] = max(view.floors[keyspace] or ORIGIN, position)
+local floors_rose = false
+local function floor(keyspace, position)
+  if raise_floor(view, keyspace, position) then floors_rose = true end
 end
-if epoch_start ~= '' and epoch_of(epoch_start) == epoch then raise_floor('*', epoch_start) end
+if epoch_start ~= '' and epoch_of(epoch_start) == epoch then floor('*', epoch_start) end
 for i = 0, floors - 1 do
-  local position = ARGV[10 + 2 * i]
-  if epoch_of(position) >= epoch then raise_floor(ARGV[9 + 2 * i], position) end
+  local position = ARGV[11 + 2 * i]
+  if epoch_of(position) >= epoch then floor(ARGV[10 + 2 * i], position) end
 end
 
-local now = now_ms()
+-- Number of an event -> where its update begins.
+local updates = {}
+for at = first_event + 3 * (#KEYS - 5), #ARGV, 4 do
+  updates[tonumber(ARGV[at])] = at
+end
 
--- The generation to write to. When it is full or old the next slot takes over, and what that slot held is dropped:
--- the horizon rises over it, in this same script.
-local function current_generation()
-  local slot = tostring(view.current)
-  local generation = view.generations[slot]
-  local full = generation
-    and (redis.call('HLEN', generation_key(slot)) >= generation_limit or now - generation.since >= generation_ms)
-  if full then
-    slot = tostring((view.current + 1) % GENERATIONS)
-    view.current = tonumber(slot)
-    local oldest = view.generations[slot]
-    if oldest then
-      view.horizon = max(view.horizon, after(oldest.newest))
-      redis.call('UNLINK', generation_key(slot))
-      view.generations[slot] = nil
-    end
+local function may_update(cell, keyspace, key, version)
+  if view.gap or cell.state == '-' or string.sub(cell.label, 25) > version then return false end
+  return after(version) >= required(view, keyspace, key)
+end
+
+local function update(cell_key, cell, version, ttl, value)
+  cell.state, cell.label, cell.loaded, cell.value = 'L', string.rep(after(version), 2), NO_LOAD_TIME, value
+  save_cell(cell_key, cell, ttl)
+  return 'u'
+end
+
+local limits = { keys = tonumber(ARGV[7]), ms = tonumber(ARGV[8]), now = now_ms() }
+local outcomes, keys = {}, {}
+
+local function apply(number, key, version, retain_ms)
+  bury(view, limits, key, version)
+  keys[#keys + 1] = key
+  local cell_key, at = KEYS[5 + number], updates[number]
+  local cell = load_or_drop(cell_key)
+  if at and cell and may_update(cell, ARGV[at + 1], key, version) then
+    return update(cell_key, cell, version, ARGV[at + 2], ARGV[at + 3])
   end
-  if not view.generations[slot] then view.generations[slot] = { since = now, newest = ORIGIN } end
-  return slot, view.generations[slot]
+  return invalidate(cell_key, cell, version, retain_ms)
 end
 
-local function bury(key, version)
-  local slot, generation = current_generation()
-  local hash = generation_key(slot)
-  local known = redis.call('HGET', hash, key)
-  if not known or known < version then redis.call('HSET', hash, key, version) end
-  generation.newest = max(generation.newest, version)
-end
-
-local function invalidate(cell_key, version, retain_ms)
-  local cell, unreadable = load_cell(cell_key)
-  if unreadable then redis.call('DEL', cell_key) end
-  if not cell then return 'a' end
-  if cell.state ~= 'L' then return 'a' end
-  if version < cell.low then return 'k' end
-  if retain_ms > 0 then
-    cell.state = 'S'
-    save_cell(cell_key, cell, retain_ms)
-    return 's'
-  end
-  save_cell(cell_key, without_value(cell), math.max(1, redis.call('PTTL', cell_key)))
-  return 'r'
-end
-
-local outcomes = {}
-for i = 6, #KEYS do
-  local at = first_event + 3 * (i - 6)
-  local key, version = ARGV[at], ARGV[at + 1]
+for number = 1, #KEYS - 5 do
+  local at = first_event + 3 * (number - 1)
+  local version = ARGV[at + 1]
   if epoch_of(version) < epoch then
-    outcomes[#outcomes + 1] = 'o'
+    outcomes[number] = 'o'
   else
-    bury(key, version)
-    outcomes[#outcomes + 1] = invalidate(KEYS[i], version, tonumber(ARGV[at + 2]))
-    view.newest = max(view.newest, version)
+    outcomes[number] = apply(number, ARGV[at], version, tonumber(ARGV[at + 2]))
   end
 end
 
@@ -131,11 +125,12 @@ if watermark ~= '' and epoch_of(watermark) >= epoch then
     view.gap = nil
     view.epoch = epoch_of(watermark)
     view.horizon = max(view.horizon, watermark)
-    raise_floor('*', watermark)
+    floor('*', watermark)
   end
   view.watermark = max(view.watermark, watermark)
   view.beat = math.max(view.beat, beat)
 end
 view.offset = max(view.offset, next_offset)
 save_view(view)
+tell(ARGV[1], view, from, keys, floors_rose)
 return { 'APPLIED', table.concat(outcomes) }

@@ -3,19 +3,24 @@
 -- that is there knows was applied in this Redis and stays true; a view that is gone begins with nothing.
 --
 --   KEYS[1..5]  view and generations
---   ARGV[1]     the offset to go on at, 16 hexadecimal digits
---   ARGV[2]     the cause, for the operator
---   ARGV[3]     the offset that the caller knows the view to expect, or '' when it found no view. If it is
+--   ARGV[1]     channel of the partition's feed
+--   ARGV[2]     the offset to go on at, 16 hexadecimal digits
+--   ARGV[3]     the cause, for the operator
+--   ARGV[4]     the offset that the caller knows the view to expect, or '' when it found no view. If it is
 --               another by now, another worker was here: nothing is done.
+--   ARGV[5]     the newest epoch that the caller has met in any partition, 8 hexadecimal digits; zeros for none. A view
+--               that is gone took its epoch with it, and a watermark of an abandoned one would close the gap below
+--               invalidations of the epoch that runs, which lie before the given offset.
 --
 -- Returns { 'DECLARED' } or { 'CHANGED' }
 
 -- @include partition
+-- @include feed
 
 local view = load_view()
 local expected = ''
 if view then expected = view.offset end
-if expected ~= ARGV[3] then return { 'CHANGED' } end
+if expected ~= ARGV[4] then return { 'CHANGED' } end
 
 if not view then
   redis.call('UNLINK', KEYS[2], KEYS[3], KEYS[4], KEYS[5])
@@ -31,7 +36,9 @@ if not view then
     generations = {},
   }
 end
-view.offset = ARGV[1]
-view.gap = ARGV[2]
+view.epoch = max(view.epoch, ARGV[5])
+view.offset = ARGV[2]
+view.gap = ARGV[3]
 save_view(view)
+tell(ARGV[1], view, ARGV[2], {}, false)
 return { 'DECLARED' }

@@ -10,7 +10,12 @@ export type Operation =
       readonly kind: 'apply'
       readonly from: 'here' | 'above' | 'below'
       readonly epochStart: 'none' | 'new' | 'again' | 'old'
-      readonly events: readonly { readonly key: string; readonly at: Step; readonly retainSteps: number }[]
+      readonly events: readonly {
+        readonly key: string
+        readonly at: Step
+        readonly retainSteps: number
+        readonly updates: boolean
+      }[]
       readonly floors: readonly { readonly keyspace: string; readonly at: Step }[]
       readonly watermark: Step | null
     }
@@ -36,6 +41,8 @@ export type Operation =
       readonly kind: 'declareGap'
       readonly expected: 'what is there' | 'another' | 'nothing'
       readonly skipped: number
+      /** That the worker has met elsewhere, relative to the end of the log. */
+      readonly epochs: number | null
     }
   | { readonly kind: 'endLease' | 'evictCell'; readonly key: string }
   | { readonly kind: 'evictGeneration'; readonly slot: number }
@@ -69,7 +76,15 @@ const apply = fc.record({
   kind: fc.constant('apply' as const),
   from: weighed<'here' | 'above' | 'below'>([30, 'here'], [1, 'above'], [1, 'below']),
   epochStart: weighed<'none' | 'new' | 'again' | 'old'>([40, 'none'], [1, 'new'], [1, 'again'], [1, 'old']),
-  events: fc.array(fc.record({ key, at: step, retainSteps: weighed([2, 0], [1, 1], [1, 3]) }), { maxLength: 4 }),
+  events: fc.array(
+    fc.record({
+      key,
+      at: step,
+      retainSteps: weighed([2, 0], [1, 1], [1, 3]),
+      updates: weighed([2, false], [1, true]),
+    }),
+    { maxLength: 4 },
+  ),
   floors: weighed([15, 0], [1, 1], [1, 2]).chain((length) =>
     fc.array(fc.record({ keyspace: fc.constantFrom('x', 'y', '*'), at: step }), {
       minLength: length,
@@ -101,6 +116,7 @@ const declareGap = fc.record({
   kind: fc.constant('declareGap' as const),
   expected: weighed<'what is there' | 'another' | 'nothing'>([2, 'what is there'], [1, 'another'], [1, 'nothing']),
   skipped: fc.nat(3),
+  epochs: weighed<number | null>([4, null], [4, 0], [1, -1], [1, 1]),
 })
 
 const one = (operation: fc.Arbitrary<Operation>): fc.Arbitrary<Operation[]> => operation.map((o) => [o])
@@ -113,7 +129,7 @@ const load = fc.tuple(lease, fill).map(([l, f]): Operation[] => [
 
 /** How a worker sets a partition going: a gap declared over whatever is there, and a watermark. */
 export const RESTART: readonly Operation[] = [
-  { kind: 'declareGap', expected: 'what is there', skipped: 1 },
+  { kind: 'declareGap', expected: 'what is there', skipped: 1, epochs: null },
   { kind: 'apply', from: 'here', epochStart: 'none', events: [], floors: [], watermark: { by: 1, epochs: 0 } },
 ]
 

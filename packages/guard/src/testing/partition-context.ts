@@ -39,7 +39,7 @@ export class PartitionContext implements AsyncDisposable {
   /** A partition whose gap is open: a view, and no watermark yet. */
   static async inGap(): Promise<PartitionContext> {
     const ctx = await PartitionContext.empty()
-    return await ctx.#prepared(async () => assert(await ctx.guard.declareGap(0n, 'first start', null)))
+    return await ctx.#prepared(async () => assert(await ctx.guard.declareGap(0n, 'first start', null, 0)))
   }
 
   /** A partition whose watermark, horizon and floor are `watermark`. */

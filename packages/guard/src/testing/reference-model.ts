@@ -1,4 +1,4 @@
-import type { ApplyResult, Batch, FillResult, LeaseResult, Outcome } from '../guard.ts'
+import type { ApplyResult, Batch, FillResult, Invalidation, LeaseResult, Outcome } from '../guard.ts'
 import { GENERATIONS } from '../keys.ts'
 
 /**
@@ -85,7 +85,7 @@ export class ReferenceModel {
       if (epochIn(version) < epoch) return 'old-epoch'
       this.#bury(view, event.key, version, perGeneration)
       view.newest = max(view.newest, version)
-      return this.#invalidate(event.key, version, event.retainStaleMs)
+      return this.#update(view, event, version) ?? this.#invalidate(event.key, version, event.retainStaleMs)
     })
     if (batch.watermark) this.#advance(view, pointOf(batch.watermark.position), batch.watermark.beatMs)
     view.offset = batch.next
@@ -107,6 +107,7 @@ export class ReferenceModel {
 
   /** 1, "tombstones" and "horizon": a few generations; the oldest is dropped whole, and the horizon covers it. */
   #bury(view: ModelView, key: string, version: Point, perGeneration: number): void {
+    if (view.horizon > version) return
     const writing = view.generations.get(view.current)
     if (writing && (writing.old || this.tombstones.get(view.current)!.size >= perGeneration)) {
       view.current = (view.current + 1) % GENERATIONS
@@ -122,6 +123,18 @@ export class ReferenceModel {
     const hash = this.tombstones.get(view.current)!
     hash.set(key, max(version, hash.get(key) ?? 0n))
     generation.newest = max(generation.newest, version)
+  }
+
+  /** 5.6: written over an older value, if it could also be stored; null where it has to invalidate instead. */
+  #update(view: ModelView, { key, update }: Invalidation, version: Point): Outcome | null {
+    const cell = this.cells.get(key)
+    if (!update || !cell?.value || view.gap || cell.value.high > version) return null
+    const label = version + 1n
+    if (label < this.required(key, update.keyspace)) return null
+    cell.state = 'live'
+    cell.value = { low: label, high: label, loadedAt: null, payload: update.payload.toString() }
+    cell.ttlMs = update.ttlMs
+    return 'updated'
   }
 
   /** 5.1: live and `L` covers `v`, keep; live otherwise, remove, or retain as stale. */
@@ -188,10 +201,11 @@ export class ReferenceModel {
   }
 
   /** 4, "Kafka": what the view knows stays true (I6), but nothing is trusted until the next watermark. */
-  declareGap(next: bigint, cause: string, expected: bigint | null): boolean {
+  declareGap(next: bigint, cause: string, expected: bigint | null, epoch: number): boolean {
     if ((this.view?.offset ?? null) !== expected) return false
     if (!this.view) this.tombstones.clear()
-    this.view = { ...(this.view ?? nothingKnown()), offset: next, gap: cause }
+    const known = this.view ?? nothingKnown()
+    this.view = { ...known, epoch: Math.max(known.epoch, epoch), offset: next, gap: cause }
     return true
   }
 

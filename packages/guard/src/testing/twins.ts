@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { isDeepStrictEqual } from 'node:util'
 import { expect } from '@jest/globals'
 import { type Position, position, type Version } from '@tidemark/protocol'
-import type { Batch, Outcome } from '../guard.ts'
+import type { Batch, Outcome, Update } from '../guard.ts'
 import { type Id, KEYS, KEYSPACES, type Operation, type Step } from './operation.ts'
 import { leaseId, type PartitionContext } from './partition-context.ts'
 import { type PartitionState, stateInModel, stateInRedis, TTL_STEP_MS } from './partition-state.ts'
@@ -107,6 +107,7 @@ export class Twins {
       key: e.key,
       version: versionOf(this.#log(e.at)),
       retainStaleMs: e.retainSteps * TTL_STEP_MS,
+      ...(e.updates ? { update: this.#updateOf(e.key) } : {}),
     }))
     const watermark = operation.watermark && {
       position: positionOf(this.#log(operation.watermark)),
@@ -120,6 +121,11 @@ export class Twins {
       events,
       watermark,
     }
+  }
+
+  #updateOf(key: string): Update {
+    const payload = Buffer.from(`u${++this.#count}`)
+    return { keyspace: KEYSPACES[key]!, payload, ttlMs: ((this.#count % 3) + 1) * TTL_STEP_MS }
   }
 
   #epochStartOf(which: 'none' | 'new' | 'again' | 'old'): Position | null {
@@ -193,8 +199,9 @@ export class Twins {
     const another = offset === null ? 5n : offset + 1n
     const expected = operation.expected === 'what is there' ? offset : operation.expected === 'another' ? another : null
     const next = (offset ?? 0n) + BigInt(operation.skipped)
-    const declared = await this.#ctx.guard.declareGap(next, `gap ${next}`, expected)
-    expect(declared).toBe(this.#model.declareGap(next, `gap ${next}`, expected))
+    const epoch = operation.epochs === null ? 0 : Math.max(0, this.#epoch + operation.epochs)
+    const declared = await this.#ctx.guard.declareGap(next, `gap ${next}`, expected, epoch)
+    expect(declared).toBe(this.#model.declareGap(next, `gap ${next}`, expected, epoch))
     this.#tally(`declareGap ${declared}`)
     if (declared && offset === null) this.#newestApplied.clear()
   }

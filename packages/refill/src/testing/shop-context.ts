@@ -124,7 +124,7 @@ export class ShopContext implements AsyncDisposable {
 
   /** Opens the view and closes its gap at the end of the log, which a replica must have reached from then on. */
   async trust(): Promise<Position> {
-    await this.guard().declareGap(this.#offset, 'first start', null)
+    await this.guard().declareGap(this.#offset, 'first start', null, 0)
     const watermark = await this.beat()
     await this.replicaCaughtUp()
     return watermark

@@ -37,10 +37,11 @@ export class GuardModel {
     return { view: this.#view, cell: { state: cell.state, label, loadedAt: null, payload: Buffer.alloc(0) } }
   }
 
-  async declareGap(next: bigint, cause: string, expected: bigint | null): Promise<boolean> {
+  async declareGap(next: bigint, cause: string, expected: bigint | null, epoch: number): Promise<boolean> {
     if ((this.#view && offsetOf(this.#view)) !== expected) return false
     this.tombstones.clear()
-    this.#view = { ...emptyView(next), epoch: this.#view?.epoch ?? hex(0, 8), gap: cause }
+    const known = this.#view ? Number.parseInt(this.#view.epoch, 16) : 0
+    this.#view = { ...emptyView(next), epoch: hex(Math.max(known, epoch), 8), gap: cause }
     return true
   }
 
@@ -68,15 +69,26 @@ export class GuardModel {
     return { code: 'applied', outcomes }
   }
 
-  #invalidate({ key, version, retainStaleMs }: Batch['events'][number]): Outcome {
+  #invalidate({ key, version, retainStaleMs, update }: Batch['events'][number]): Outcome {
     const known = this.tombstones.get(key)
     if (known === undefined || known < version) this.tombstones.set(key, version)
     const cell = this.cells.get(key)
+    if (update && cell && this.#mayUpdate(key, version, cell)) {
+      this.cells.set(key, { state: 'live', low: after(version) })
+      return 'updated'
+    }
     if (cell?.state !== 'live') return 'absent'
     if (version < (cell.low as string)) return 'kept'
     if (retainStaleMs === 0) this.cells.delete(key)
     else this.cells.set(key, { ...cell, state: 'stale' })
     return retainStaleMs === 0 ? 'removed' : 'retained'
+  }
+
+  /** Its labels have no width. */
+  #mayUpdate(key: string, version: Version, cell: ModelCell): boolean {
+    const { gap, horizon, floors } = this.#view!
+    const required = maxPosition(horizon, after(this.tombstones.get(key)!), ...Object.values(floors))
+    return gap === undefined && (cell.low as string) <= version && after(version) >= required
   }
 }
 
