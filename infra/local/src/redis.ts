@@ -1,9 +1,10 @@
 import { appendFile, copyFile, mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Redis } from 'ioredis'
+import type { Redis } from 'ioredis'
 import type { ChildSpec } from './child.ts'
 import { freePort } from './ports.ts'
 import { findRedis } from './redis-binary.ts'
+import { redisAnswers, withRedis } from './redis-client.ts'
 import { openServerFolder, type ServerFolder } from './run-folder.ts'
 import type { ServerOptions } from './server-options.ts'
 import { ServerProcess } from './server-process.ts'
@@ -26,7 +27,7 @@ interface Place {
   readonly folder: ServerFolder
   readonly port: number
   readonly settings: RedisSettings
-  readonly binary: string
+  readonly command: string
   readonly onDeath: ServerOptions['onDeath']
 }
 
@@ -53,14 +54,14 @@ export class RedisServer extends ServerProcess {
 
   /** Starts a server; in a folder that holds the data of one, with that data. */
   static async start(options: RedisOptions = {}): Promise<RedisServer> {
-    const binary = await findRedis(options)
+    const { command } = await findRedis(options)
     await using undo = new AsyncDisposableStack()
     const server = new RedisServer({
       name: options.name ? `redis ${options.name}` : 'redis',
       folder: undo.use(await openServerFolder(options.dir)),
       port: options.port ?? (await freePort()),
       settings: { ...DEFAULT_SETTINGS, ...options.settings },
-      binary,
+      command,
       onDeath: options.onDeath,
     })
     options.onProgress?.(`${server.name}: starting on port ${server.port}`)
@@ -79,7 +80,7 @@ export class RedisServer extends ServerProcess {
 
   /** Writes everything it holds at this moment to `file`. */
   async snapshotTo(file: string): Promise<void> {
-    await withClient(this.url, (client) => client.save())
+    await withRedis(this.url, (client) => client.save())
     await copyFile(this.#dump, file)
     await this.#forgetDump()
   }
@@ -95,7 +96,7 @@ export class RedisServer extends ServerProcess {
     if (appends) await appendFile(this.#configuration, 'appendonly no\n')
     await this.start()
     await this.#forgetDump()
-    if (appends) await withClient(this.url, switchToAppendOnly)
+    if (appends) await withRedis(this.url, switchToAppendOnly)
   }
 
   /** A server that does not save starts empty; a dump that lies about would be loaded. */
@@ -119,7 +120,7 @@ export class RedisServer extends ServerProcess {
     await mkdir(this.#data, { recursive: true })
     return {
       name: this.name,
-      command: this.#place.binary,
+      command: this.#place.command,
       args: [this.#configuration],
       logFile: join(this.dir, 'redis.log'),
       ready: () => redisAnswers(this.url),
@@ -129,7 +130,7 @@ export class RedisServer extends ServerProcess {
   }
 }
 
-function settingsText(settings: RedisSettings): string {
+export function settingsText(settings: RedisSettings): string {
   const lines = Object.entries(settings).map(([name, value]) => `${name} ${value === '' ? '""' : value}\n`)
   return lines.join('')
 }
@@ -140,28 +141,4 @@ async function switchToAppendOnly(client: Redis): Promise<void> {
     /aof_rewrite_in_progress:0[\s\S]*aof_rewrite_scheduled:0/.test(await client.info('persistence'))
   await waitUntil('redis writes its append-only file', isWritten, { timeoutMs: REWRITE_TIMEOUT_MS })
   await client.config('REWRITE')
-}
-
-/** Whether a server at this URL answers, its data loaded. */
-export async function redisAnswers(url: string): Promise<boolean> {
-  return withClient(url, async (client) => (await client.ping()) === 'PONG')
-}
-
-async function withClient<T>(url: string, work: (client: Redis) => Promise<T>): Promise<T> {
-  const client = new Redis(url, {
-    lazyConnect: true,
-    connectTimeout: 1_000,
-    commandTimeout: 30_000,
-    maxRetriesPerRequest: 0,
-    retryStrategy: () => null,
-  })
-  // The command in hand is rejected with the same error.
-  client.on('error', () => undefined)
-  try {
-    await client.connect()
-    return await work(client)
-  } finally {
-    // Disconnecting a connection that is closed already leaves a timer that keeps the process alive for two seconds.
-    if (client.status !== 'end') client.disconnect()
-  }
 }

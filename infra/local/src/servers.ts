@@ -1,7 +1,8 @@
 import { type GivenServers, REGIONS, type ServerUrls, serverEnvironment } from './given-servers.ts'
 import { brokersAnswer, KafkaServer } from './kafka.ts'
 import { PostgresServer, postgresAnswers } from './postgres.ts'
-import { RedisServer, redisAnswers } from './redis.ts'
+import { RedisServer } from './redis.ts'
+import { redisAnswers } from './redis-client.ts'
 import { RunFolder } from './run-folder.ts'
 import { waitUntil } from './wait.ts'
 

@@ -53,8 +53,8 @@ afterEach(async () => {
   server.close()
 })
 
-async function connected(): Promise<End> {
-  const socket = connect({ host: '127.0.0.1', port: proxy.port, allowHalfOpen: true })
+async function connected(localAddress = '127.0.0.1'): Promise<End> {
+  const socket = connect({ host: '127.0.0.1', port: proxy.port, localAddress, allowHalfOpen: true })
   clients.push(new End(socket))
   await once(socket, 'connect')
   return clients.at(-1)!
@@ -91,6 +91,22 @@ test.each(SILENT_WAYS)('silent %s, it forwards %s alone, until it is restored', 
   expect(String(deaf.heard)).toBe('')
   await proxy.restore()
   await deaf.hears('lost?')
+})
+
+test('one address can be cut off, and others are served', async () => {
+  const [here, elsewhere] = [await connected(), await connected('127.0.0.2')]
+  await waitUntil('the server has both', () => accepted.length === 2, IN_TIME)
+  proxy.silence({ from: '127.0.0.2' })
+  elsewhere.socket.write('lost?')
+  const [later, laterElsewhere] = [await connected(), await connected('127.0.0.2')]
+  laterElsewhere.socket.write('lost?')
+  for (const end of [here, later]) end.socket.write('heard')
+  await waitUntil(
+    'the server hears',
+    () => accepted.filter(({ heard }) => String(heard) === 'heard').length === 2,
+    IN_TIME,
+  )
+  expect(accepted.filter(({ heard }) => heard.length > 0)).toHaveLength(2)
 })
 
 test('a side that gives up a silent connection is not told on', async () => {

@@ -13,6 +13,8 @@ export interface Silence {
    * `forwarded`, like behind a firewall that has forgotten the old ones.
    */
   readonly newConnections?: 'swallowed' | 'forwarded'
+  /** The address whose connections alone are meant, like a network of which one part is cut off. */
+  readonly from?: string
 }
 
 export interface Slowness {
@@ -21,6 +23,7 @@ export interface Slowness {
 }
 
 const BOTH: readonly Direction[] = ['to-server', 'to-client']
+const SILENT_NOWHERE: Silence = { directions: [] }
 
 /**
  * A network between a client and a server of this machine, to be broken on purpose. Silent, it leaves connections
@@ -33,7 +36,7 @@ export class TcpProxy implements AsyncDisposable {
   readonly #serverPort: number
   readonly #listener: Server
   readonly #connections = new Set<Connection>()
-  #silent: readonly Direction[] = []
+  #silence: Silence = SILENT_NOWHERE
   #slowness: Slowness | undefined
 
   private constructor(port: number, serverPort: number) {
@@ -56,9 +59,9 @@ export class TcpProxy implements AsyncDisposable {
   }
 
   /** Lets nothing through in these directions, until `restore`. */
-  silence({ directions = BOTH, newConnections = 'swallowed' }: Silence = {}): void {
-    for (const connection of this.#connections) connection.silence(directions)
-    if (newConnections === 'swallowed') this.#silent = directions
+  silence(silence: Silence = {}): void {
+    for (const connection of this.#connections) connection.silence(silence)
+    if (silence.newConnections !== 'forwarded') this.#silence = silence
   }
 
   /** Makes every connection a bad line, those that are there and those to come. */
@@ -78,7 +81,7 @@ export class TcpProxy implements AsyncDisposable {
 
   /** Everything gets through again, also what was held up meanwhile. */
   async restore(): Promise<void> {
-    this.#silent = []
+    this.#silence = SILENT_NOWHERE
     this.#slowness = undefined
     for (const connection of this.#connections) connection.restore()
     if (!this.#listener.listening) await this.#listen()
@@ -96,7 +99,7 @@ export class TcpProxy implements AsyncDisposable {
   }
 
   async #serve(client: Socket): Promise<void> {
-    const connection = new Connection(client, this.#serverPort, this.#silent, () => this.#slowness)
+    const connection = new Connection(client, this.#serverPort, this.#silence, () => this.#slowness)
     this.#connections.add(connection)
     await connection.ended
     this.#connections.delete(connection)
@@ -106,17 +109,20 @@ export class TcpProxy implements AsyncDisposable {
 /** A client's connection, and ours to the server in its name. */
 class Connection {
   readonly #sockets: Socket[]
+  readonly #from: string | undefined
   readonly #lanes: Readonly<Record<Direction, Lane>>
   readonly ended: Promise<unknown>
 
-  constructor(client: Socket, serverPort: number, silent: readonly Direction[], slowness: () => Slowness | undefined) {
+  constructor(client: Socket, serverPort: number, silence: Silence, slowness: () => Slowness | undefined) {
     this.#lanes = { 'to-server': new Lane(slowness), 'to-client': new Lane(slowness) }
     this.#sockets = [quiet(client)]
-    this.silence(silent)
+    this.#from = client.remoteAddress
+    this.silence(silence)
     this.ended = this.#serve(client, serverPort)
   }
 
-  silence(directions: readonly Direction[]): void {
+  silence({ directions = BOTH, from }: Silence): void {
+    if (from !== undefined && from !== this.#from) return
     for (const direction of directions) this.#lanes[direction].close()
   }
 
