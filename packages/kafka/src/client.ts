@@ -1,6 +1,6 @@
 import type { ConnectionOptions } from 'node:tls'
 import { isTidemarkError, TidemarkError } from '@tidemark/protocol'
-import type { Logger } from '@tidemark/service'
+import type { Logger, TlsPems } from '@tidemark/service'
 import { Kafka, type LogEntry, type SASLOptions } from 'kafkajs'
 import { plainSocket } from './plain-socket.ts'
 import { refusalOf } from './refusal.ts'
@@ -15,14 +15,7 @@ export interface KafkaConnection {
   readonly sasl?: KafkaSasl | undefined
 }
 
-/** In PEM. */
-export interface KafkaTls {
-  /** Of the authority that signed the brokers' certificates; those that Node knows unless given. */
-  readonly ca?: string | undefined
-  /** For mutual TLS. */
-  readonly cert?: string | undefined
-  readonly key?: string | undefined
-}
+export type KafkaTls = TlsPems
 
 export interface KafkaSasl {
   readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'

@@ -1,6 +1,4 @@
-import { X509Certificate } from 'node:crypto'
-import { createSecureContext } from 'node:tls'
-import { SettingsMistakes } from '@tidemark/service'
+import { readTlsFiles, SettingsMistakes } from '@tidemark/service'
 import { z } from 'zod'
 import type { KafkaConnection, KafkaSasl, KafkaTls } from './client.ts'
 
@@ -52,39 +50,12 @@ const PEM_FILES = {
 } as const
 
 function tlsOf(given: KafkaSettings, mistakes: SettingsMistakes): KafkaTls | undefined {
-  if (!given.TIDEMARK_KAFKA_TLS) {
-    // Whoever names a certificate believes the connection to be encrypted.
-    if (Object.values(PEM_FILES).some((name) => given[name])) {
-      mistakes.add('TIDEMARK_KAFKA_TLS_…_FILE: nothing without TIDEMARK_KAFKA_TLS=true')
-    }
-    return undefined
+  if (given.TIDEMARK_KAFKA_TLS) return readTlsFiles(PEM_FILES, given, mistakes)
+  // Whoever names a certificate believes the connection to be encrypted.
+  if (Object.values(PEM_FILES).some((name) => given[name])) {
+    mistakes.add('TIDEMARK_KAFKA_TLS_…_FILE: nothing without TIDEMARK_KAFKA_TLS=true')
   }
-  if ((given[PEM_FILES.cert] === undefined) !== (given[PEM_FILES.key] === undefined)) {
-    mistakes.add(`${PEM_FILES.cert} and ${PEM_FILES.key}: give both or none`)
-  }
-  const held = (name: (typeof PEM_FILES)[keyof typeof PEM_FILES]) => mistakes.file(name, given[name])
-  const pems = { ca: held(PEM_FILES.ca), cert: held(PEM_FILES.cert), key: held(PEM_FILES.key) }
-  checkPem(pems, mistakes)
-  return pems
-}
-
-/** Node takes a CA file without any certificate for one that trusts nobody, and says so only when it connects. */
-function checkPem({ ca, cert, key }: KafkaTls, mistakes: SettingsMistakes): void {
-  if (ca !== undefined && !succeeds(() => new X509Certificate(ca))) {
-    mistakes.add(`${PEM_FILES.ca}: holds no certificate in PEM`)
-  }
-  if (cert !== undefined && key !== undefined && !succeeds(() => createSecureContext({ cert, key }))) {
-    mistakes.add(`${PEM_FILES.cert} and ${PEM_FILES.key}: not a certificate and its key in PEM`)
-  }
-}
-
-function succeeds(attempt: () => unknown): boolean {
-  try {
-    attempt()
-    return true
-  } catch {
-    return false
-  }
+  return undefined
 }
 
 function saslOf(given: KafkaSettings, mistakes: SettingsMistakes): KafkaSasl | undefined {

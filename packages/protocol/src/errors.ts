@@ -70,6 +70,25 @@ const CODES = {
   RECORD_FORMAT_UNKNOWN: { retriable: false },
 
   // ── Redis ─────────────────────────────────────────────────────────────────────────────────────────────────
+  /** The server is a replica, or was made one: a failover that this client follows within seconds. If it goes on, the URL
+   * names a replica: name the master, or better its Sentinels by `redis-sentinel://`. Nothing is lost meanwhile. */
+  REDIS_NOT_MASTER: { retriable: true },
+  /** Redis has reached `maxmemory`, and its policy evicts nothing that is left. The worker drops the cells of the keys that
+   * changed, then old tombstones, and tries again; while that does not help, views grow old and readers see it. Raise
+   * `maxmemory`, or set `maxmemory-policy allkeys-lfu`: whatever is evicted, nothing stale is served. */
+  REDIS_FULL: { retriable: true },
+  /** Redis runs a script, for longer than its `busy-reply-threshold`, and answers nobody else. None of Tidemark's takes so
+   * long unless TIDEMARK_MAX_EVENTS_PER_BATCH is high: find it in SLOWLOG. `SCRIPT KILL` ends one that has not written. */
+  REDIS_BUSY: { retriable: true },
+  /** Redis refuses writes because its last snapshot failed (MISCONF) or because it has too few replicas (NOREPLICAS).
+   * Views grow old meanwhile, and readers see it. Nothing of Tidemark's needs to be saved: `CONFIG SET save ""`. */
+  REDIS_WRITES_REFUSED: { retriable: true },
+  /** A slot of Redis Cluster is on its way from one server to another. Until it has arrived Redis takes no script with
+   * several keys: the partition stands still, and its view grows old. End the move; `redis-cli --cluster fix` ends one
+   * that broke off. */
+  REDIS_SLOT_MOVING: { retriable: true },
+  /** Redis Cluster has no server for a slot, or has lost its majority. Bring the servers back; nothing is lost. */
+  REDIS_CLUSTER_DOWN: { retriable: true },
   /** A cell or view in Redis cannot be read: something else writes under the key prefix. It is never served. */
   CELL_MALFORMED: { retriable: false },
 

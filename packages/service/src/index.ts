@@ -14,4 +14,5 @@ export {
 export { sampleEnvironment, settingsTable, withSettingsTable } from './settings-document.ts'
 export { SettingsMistakes } from './settings-mistakes.ts'
 export { loadSource } from './source-file.ts'
+export { readTlsFiles, type TlsFileNames, type TlsPems } from './tls-files.ts'
 export { tlsRefusal } from './tls-refusal.ts'
