@@ -21,6 +21,7 @@ export {
   type PublicationMistake,
   tablesOf,
 } from './publication.ts'
+export { type KeyspaceWithoutColumns, keyspacesWithoutColumns } from './published-columns.ts'
 export { checkTables, inspectTables, makesSameKeys, type TableMistake } from './replica-identity.ts'
 export { readServerFacts, type ServerFacts } from './server-facts.ts'
 export { type PrimarySettings, postgresUrl, primarySettings, primaryUrl } from './settings.ts'

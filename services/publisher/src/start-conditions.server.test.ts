@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals'
 import { localServers, PostgresServer } from '@tidemark/local'
+import { inspectTables } from '@tidemark/postgres'
 import { isTidemarkError, type SourceConfig } from '@tidemark/protocol'
 import { Kafka, logLevel } from 'kafkajs'
 import { Client } from 'pg'
@@ -7,6 +8,15 @@ import { PublisherContext } from './testing/publisher-context.ts'
 
 const BY_PRODUCT: SourceConfig['keyspaces'] = {
   reviews: { key: 'reviews:{product}', tables: { 'public.review': { product: 'product_id' } } },
+}
+
+const UPDATED: SourceConfig['keyspaces'] = {
+  reviews: {
+    key: 'reviews:{product}:{lang}',
+    tables: { 'public.review': { product: 'product_id', lang: 'lang' } },
+    contract: { reaction: 'update' },
+    projection: { text: { column: 'text' } },
+  },
 }
 
 async function answers(url: string): Promise<boolean> {
@@ -67,6 +77,55 @@ test.each([
   const source = ctx.source(BY_PRODUCT)
   ctx.start(source)
   await ctx.untilTrue('the epoch is open', () => ctx.logged.some((l) => l.msg === 'a new epoch is open'))
+})
+
+test('updates in place need keys of one row each: a unique index within the columns of the key', async () => {
+  await using ctx = await PublisherContext.open()
+  const cases: readonly (readonly [boolean, string])[] = [
+    [true, 'alter table review add primary key (product_id)'],
+    [true, 'create unique index on review (lang)'],
+    [true, 'create unique index on review (product_id, lang) include (id)'],
+    [true, 'alter table review add unique (product_id, lang) deferrable initially deferred'],
+    [false, 'create index on review (product_id, lang)'],
+    [false, 'create unique index on review (product_id, lang, id)'],
+    [false, 'create unique index on review (product_id) where id > 0'],
+    [false, 'create unique index on review (product_id, (lang || id))'],
+    [
+      false,
+      "create unique index i on review (lang); update pg_index set indisvalid = false where indexrelid = 'i'::regclass",
+    ],
+  ]
+  for (const [accepted, sql] of cases) {
+    await ctx.sql.query(`begin; create table review (id int, product_id int, lang text, text text);
+      alter table review replica identity full; ${sql}`)
+    const mistakes = await inspectTables(ctx.sql, ctx.source(UPDATED))
+    expect([sql, mistakes.map(({ code }) => code)]).toEqual([sql, accepted ? [] : ['KEY_OF_SEVERAL_ROWS']])
+    await ctx.sql.query('rollback')
+  }
+})
+
+test('keys of several rows are refused where they would be updated in place, with the index that mends it', async () => {
+  await using ctx = await openReviews()
+  await ctx.sql.query(`alter table review replica identity full; alter table review add lang text`)
+  const error = await refusal(ctx, UPDATED)
+  expect(error.code).toBe('KEY_OF_SEVERAL_ROWS')
+  expect(error.message).toContain('no unique index lies within (product_id, lang)')
+  await ctx.sql.query(/CREATE UNIQUE INDEX .*\)/.exec(error.message)![0])
+  const source = ctx.source(UPDATED)
+  ctx.start(source)
+  await ctx.untilTrue('the epoch is open', () => ctx.logged.some((l) => l.msg === 'a new epoch is open'))
+})
+
+test('a partitioned table is mended by an index of its root', async () => {
+  await using ctx = await PublisherContext.open()
+  await ctx.sql.query(`create table review (product_id int, lang text, text text) partition by list (lang);
+    create table review_en partition of review for values in ('en');
+    create unique index on review_en (product_id, lang);
+    alter table review replica identity full; alter table review_en replica identity full`)
+  const error = await refusal(ctx, UPDATED)
+  expect(error.code).toBe('KEY_OF_SEVERAL_ROWS')
+  await ctx.sql.query(/CREATE UNIQUE INDEX .*\)/.exec(error.message)![0])
+  expect(await inspectTables(ctx.sql, ctx.source(UPDATED))).toEqual([])
 })
 
 test('a partition whose own replica identity is weaker than its table’s is refused by its name', async () => {

@@ -140,6 +140,29 @@ test('a generated column, which is not published, is found when a key is made of
   )
 })
 
+test('a projection that no change can be projected with is found, be a column hidden, gone or generated', async () => {
+  await using ctx = await SourceContext.open({
+    keyspaces: {
+      made: {
+        key: 'made:{id}',
+        tables: { 'public.made': { id: 'id' } },
+        contract: { reaction: 'update' },
+        projection: { id: { column: 'id' }, name: { column: 'name' }, twice: { column: 'twice' } },
+      },
+    },
+  })
+  const { publication } = ctx.source
+  await ctx.sql.query(`
+    create table made (id int primary key, name text, twice int generated always as (id * 2) stored);
+    create publication ${publication} for table made`)
+  const projections = async () => (await ctx.findings()).filter(({ check }) => check === 'projection')
+  expect((await projections())[0]!.what).toMatch(/public\.made: twice$/)
+  await ctx.sql.query('alter table made drop column twice; alter table made add column twice int')
+  expect(await projections()).toEqual([])
+  await ctx.sql.query(`alter publication ${publication} set table made (id, twice)`)
+  expect((await projections())[0]!.what).toMatch(/public\.made: name$/)
+})
+
 test('session_replication_role: what is written is decoded, and foreign keys do not cascade', async () => {
   await using ctx = await SourceContext.open()
   await ctx.sql.query(`

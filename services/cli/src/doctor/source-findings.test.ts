@@ -3,7 +3,7 @@ import type { PrimaryFacts } from '../facts/primary-facts.ts'
 import type { RelationFacts } from '../facts/relation-facts.ts'
 import type { SlotFacts } from '../facts/slot-facts.ts'
 import type { SourceFacts } from '../facts/source-facts.ts'
-import { ABSENT, PRIMARY, SHOP, SLOT, SOURCE, STANDBY_SLOT, WEAK } from '../testing/facts.ts'
+import { ABSENT, PRIMARY, SEVERAL_ROWS, SHOP, SLOT, SOURCE, STANDBY_SLOT, WEAK } from '../testing/facts.ts'
 import { sourceFindings } from './doctor.ts'
 import { PATIENCE } from './slot-findings.ts'
 
@@ -66,6 +66,13 @@ test.each<[string, Partial<SourceFacts>, string[], RegExp]>([
     /Run: ALTER/,
   ],
   ['a weak replica identity', { mistakes: [WEAK] }, ['error replica-identity'], /keyed/],
+  ['keys of several rows', { mistakes: [SEVERAL_ROWS] }, ['error several-rows'], /CREATE UNIQUE INDEX/],
+  [
+    'a projection of what is not published',
+    { unprojected: [{ keyspace: 'product', table: 'public.product', columns: ['name'] }] },
+    ['warning projection'],
+    /invalidates the value/,
+  ],
   ['a table that is not there', { mistakes: [ABSENT] }, ['error tables'], /keyed/],
   ['a view', { ...relation({ kind: 'v' }), mistakes: [ABSENT] }, ['error not-a-table'], /is a view/],
   ['an unlogged table', { ...relation({ persistence: 'u' }), mistakes: [ABSENT] }, ['error not-logged'], /SET LOGGED/],

@@ -1,4 +1,4 @@
-import { quoteIdentifier, quoteTable } from '@tidemark/postgres'
+import { quoteIdentifier, quoteTable, type TableMistake } from '@tidemark/postgres'
 import type { Source } from '@tidemark/protocol'
 import type { RelationFacts } from '../facts/relation-facts.ts'
 import type { SourceFacts } from '../facts/source-facts.ts'
@@ -14,7 +14,7 @@ function error(check: string, what: string, breaks: string, mend: string): Findi
 export function tableFindings(source: Source, facts: SourceFacts): Finding[] {
   if (facts.server.inRecovery) return []
   const relations = facts.relations.flatMap((relation) => relationFindings(source, relation))
-  return [...publicationFindings(source, facts), ...relations, ...refused(facts)]
+  return [...publicationFindings(source, facts), ...relations, ...refused(facts), ...unprojected(source, facts)]
 }
 
 function publicationFindings({ publication }: Source, { publication: found }: SourceFacts): Finding[] {
@@ -77,12 +77,32 @@ function refused({ mistakes, relations }: SourceFacts): Finding[] {
   const isTold = (table: string) => relations.some((r) => r.table === table && r.kind !== undefined && !isLogged(r))
   return mistakes
     .filter(({ table }) => !isTold(table))
-    .map(({ code, what, mend }) =>
-      error(code === 'TABLE_MISMATCH' ? 'tables' : 'replica-identity', what, UNKEYED, mend),
-    )
+    .map(({ code, what, mend }) => {
+      const [check, breaks] = REFUSED[code]
+      return error(check, what, breaks, mend)
+    })
 }
 
 const UNKEYED = 'a change could not be keyed; the publisher refuses to start'
+const AMBIGUOUS = 'one row would be taken for the whole value; the publisher refuses to start'
+
+/** The check, and what goes wrong. */
+const REFUSED: Readonly<Record<TableMistake['code'], readonly [string, string]>> = {
+  TABLE_MISMATCH: ['tables', UNKEYED],
+  REPLICA_IDENTITY_INSUFFICIENT: ['replica-identity', UNKEYED],
+  KEY_OF_SEVERAL_ROWS: ['several-rows', AMBIGUOUS],
+}
+
+function unprojected({ publication }: Source, { unprojected: found }: SourceFacts): Finding[] {
+  return found.map(({ keyspace, table, columns }) => ({
+    severity: 'warning',
+    check: 'projection',
+    where: 'source',
+    what: `the stream does not carry what the projection of ${keyspace} shows of ${table}: ${columns.join(', ')}`,
+    breaks: 'a change invalidates the value instead of updating it in place',
+    mend: `Name columns of ${table} that publication ${publication} publishes, or add these to its column list`,
+  }))
+}
 
 function isLogged({ kind, persistence }: RelationFacts): boolean {
   return (kind === 'r' || kind === 'p') && persistence === 'p'

@@ -2,6 +2,8 @@ import {
   type Epoch,
   inspectPublication,
   inspectTables,
+  type KeyspaceWithoutColumns,
+  keyspacesWithoutColumns,
   newestEpoch,
   type PublicationMistake,
   type TableMistake,
@@ -22,6 +24,8 @@ export interface SourceFacts {
   readonly publication: 'missing' | readonly PublicationMistake[]
   /** Why the publisher would refuse the tables; not asked where their schemas are closed. */
   readonly mistakes: readonly TableMistake[]
+  /** Those that are to be updated in place and never are. */
+  readonly unprojected: readonly KeyspaceWithoutColumns[]
   readonly relations: readonly RelationFacts[]
   readonly overrides: readonly Override[]
   readonly slots: readonly SlotFacts[]
@@ -41,6 +45,7 @@ export async function readSource(client: Client, source: Source): Promise<Source
     grants,
     publication: await inspectPublication(client, source),
     mistakes: grants.closedSchemas.length > 0 ? [] : await inspectTables(client, source),
+    unprojected: await keyspacesWithoutColumns(client, source),
     relations: await readRelations(client, source),
     overrides: await readOverrides(client),
     slots: await readSlots(client),
@@ -54,6 +59,7 @@ const READING = ['usage of the schema', 'select']
 const NOTHING_ELSE = {
   publication: [],
   mistakes: [],
+  unprojected: [],
   relations: [],
   overrides: [],
   slots: [],

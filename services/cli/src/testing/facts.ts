@@ -80,6 +80,7 @@ export const SOURCE: SourceFacts = {
   },
   publication: [],
   mistakes: [],
+  unprojected: [],
   relations: [{ table: 'public.product', kind: 'r', persistence: 'p', leaves: [], heirs: [] }],
   overrides: [],
   slots: [STANDBY_SLOT, SLOT],
@@ -106,6 +107,13 @@ export const WEAK: TableMistake = {
   table: 'public.product',
   what: 'replica identity nothing of public.product forbids UPDATE and DELETE',
   mend: 'ALTER TABLE public.product REPLICA IDENTITY FULL',
+}
+
+export const SEVERAL_ROWS: TableMistake = {
+  code: 'KEY_OF_SEVERAL_ROWS',
+  table: 'public.product',
+  what: 'two rows of public.product may have one key of products',
+  mend: 'CREATE UNIQUE INDEX ON public.product (id)',
 }
 
 export const TOPIC: Topic = {
