@@ -58,6 +58,15 @@ export class RowsContext implements AsyncDisposable {
     return outcomeOf(this.pub.records.slice(before))
   }
 
+  /** The same, as the newest event of each key says it: the row's projection, or null for none. */
+  async projections(...statements: readonly string[]): Promise<Readonly<Record<string, unknown>>> {
+    const before = this.pub.records.length
+    await this.outcome(...statements)
+    const events = this.pub.records.slice(before).filter((r) => r.kind === 'event')
+    const told = events.map((e) => [e.key, e.projection ? JSON.parse(e.projection.toString()) : null] as const)
+    return Object.fromEntries(new Map(told.sort(([a], [b]) => (a < b ? -1 : 1))))
+  }
+
   /** Resolves once a watermark on every partition has passed what is written by now. */
   async settled(): Promise<void> {
     const { pub, source } = this
