@@ -12,21 +12,21 @@ export class Readers {
   #failures = 0
   #running = true
 
-  private constructor(recorder: LogRecorder, read: ReadCounter, ids: readonly number[]) {
+  private constructor(recorder: LogRecorder, { nextId, read }: ReadersOptions) {
     this.#recorder = recorder
     const readOn = async () => {
-      while (this.#running) {
-        const id = ids[Math.floor(Math.random() * ids.length)]!
-        await this.#note(id, read)
-      }
+      while (this.#running) await this.#note(nextId(), read)
     }
     this.#ended = Promise.all(Array.from({ length: READERS }, readOn))
   }
 
-  static async start(context: PipelineContext, ids: readonly number[]): Promise<Readers> {
+  /** @param what the rows to read, any of them at a time; or how to choose one, and how to read it */
+  static async start(context: PipelineContext, what: readonly number[] | ReadersOptions): Promise<Readers> {
     const recorder = await LogRecorder.start(context.primary, `${context.name}_history`, ['hot'])
+    if ('read' in what) return new Readers(recorder, what)
     const counters = await context.counters()
-    return new Readers(recorder, (id) => counters.read({ id }), ids)
+    const nextId = () => what[Math.floor(Math.random() * what.length)]!
+    return new Readers(recorder, { nextId, read: (id) => counters.read({ id }) })
   }
 
   get count(): number {
@@ -60,6 +60,11 @@ export class Readers {
 }
 
 type ReadCounter = (id: number) => Promise<Reading<number>>
+
+export interface ReadersOptions {
+  readonly nextId: () => number
+  readonly read: ReadCounter
+}
 
 export interface ReadersReport {
   readonly fresh: number
