@@ -1,9 +1,22 @@
+import { isTidemarkError } from '@tidemark/protocol'
+
 /** What `parseArgs` takes and a command cannot use. It is collected, so that all of it is told at once. */
 export class ArgumentMistakes {
   readonly #mistakes: string[] = []
 
   add(mistake: string): void {
     this.#mistakes.push(mistake)
+  }
+
+  /** What it gives; undefined after a mistake of the source's words was noted. */
+  attempt<T>(read: () => T): T | undefined {
+    try {
+      return read()
+    } catch (error) {
+      if (!isTidemarkError(error)) throw error
+      this.add(error.message)
+      return undefined
+    }
   }
 
   throwIfAny(): void {

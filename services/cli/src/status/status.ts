@@ -2,6 +2,7 @@ import { loadSource } from '@tidemark/service'
 import type { Command } from '../command.ts'
 import { EXIT_CODE } from '../exit-code.ts'
 import { readParts } from '../facts/parts.ts'
+import { withBigints } from '../json.ts'
 import { readServers } from '../settings.ts'
 import { statusText } from './status-text.ts'
 
@@ -24,9 +25,4 @@ Exit code: 0 every part answered, 1 some did not, 2 mistaken settings.`,
     const all = [parts.source, parts.topic, ...parts.regions, ...parts.replicas]
     return all.every((part) => 'facts' in part) ? EXIT_CODE.fine : EXIT_CODE.wrong
   },
-}
-
-/** A number of JSON would lose the last digits. */
-function withBigints(_: string, value: unknown): unknown {
-  return typeof value === 'bigint' ? value.toString() : value
 }
