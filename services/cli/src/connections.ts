@@ -8,7 +8,7 @@ import type { Client } from 'pg'
 import { destination } from 'pino'
 
 /** How the command calls itself to every server. */
-const CLIENT = 'tidemark-cli'
+export const CLIENT = 'tidemark-cli'
 
 /** How long all that is asked of one server may take: a part that is down must not hold the others' answers up. */
 export const LOOK_MS = 10_000
