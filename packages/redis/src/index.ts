@@ -7,6 +7,7 @@ export {
   type RedisConnection,
   type RedisSettings,
   redisAccessSettings,
+  redisAt,
   redisConnection,
   redisConnections,
   redisSettings,

@@ -42,7 +42,7 @@ export const redisAccessSettings = {
 /** How to reach Redis: to be spread into the settings of whatever does. {@link redisConnection} makes use of them. */
 export const redisSettings = {
   TIDEMARK_REDIS_URL: redisUrl().describe(
-    'The Redis of the region: redis://, redis-sentinel:// or redis-cluster://, with TLS rediss… .',
+    'The region’s Redis: redis://, redis-sentinel:// or redis-cluster://; with TLS rediss in place of redis.',
   ),
   ...redisAccessSettings,
 }
@@ -56,6 +56,11 @@ export type RedisSettings = RedisAccessSettings & { readonly TIDEMARK_REDIS_URL:
  */
 export function redisConnection(given: RedisSettings): RedisConnection {
   return redisConnections([given.TIDEMARK_REDIS_URL], given)[0]!
+}
+
+/** The connection that a URL alone speaks of. */
+export function redisAt(url: string): RedisConnection {
+  return redisConnections([url], {})[0]!
 }
 
 /** For several regions, whose files are the same. */

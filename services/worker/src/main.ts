@@ -1,4 +1,5 @@
 import { kafkaConnection } from '@tidemark/kafka'
+import { redisConnection } from '@tidemark/redis'
 import { loadSource, runService } from '@tidemark/service'
 import { Health, startTelemetry } from '@tidemark/telemetry'
 import { workerSettings } from './settings.ts'
@@ -10,6 +11,7 @@ await runService({
   settings: workerSettings,
   run: async (settings, { signal, log }) => {
     const kafka = kafkaConnection(settings)
+    const redis = redisConnection(settings)
     const source = await loadSource(settings.TIDEMARK_CONFIG)
     const region = settings.TIDEMARK_REGION
     const health = new Health()
@@ -25,7 +27,7 @@ await runService({
       await runWorker({
         source,
         region,
-        redisUrl: settings.TIDEMARK_REDIS_URL,
+        redis,
         ...kafka,
         ...(settings.TIDEMARK_KAFKA_GROUP && { groupId: settings.TIDEMARK_KAFKA_GROUP }),
         log,

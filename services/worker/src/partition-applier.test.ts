@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals'
-import { encodeRecord } from '@tidemark/protocol'
+import { encodeRecord, TidemarkError } from '@tidemark/protocol'
 import { serviceLog } from '@tidemark/service'
 import type { FetchedRecord } from './batch.ts'
 import type { LogRange } from './log-range.ts'
@@ -191,7 +191,7 @@ describe('a Redis that fails', () => {
       declareGap: (...args) => guard.declareGap(...args),
       apply: async (batch) => {
         const result = before && left > 0 ? null : await guard.apply(batch)
-        if (left-- > 0 || result === null) throw new Error('Command timed out')
+        if (left-- > 0 || result === null) throw new TidemarkError('SERVER_UNREACHABLE', 'timed out')
         return result
       },
     })

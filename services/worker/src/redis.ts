@@ -1,87 +1,54 @@
-import { isTidemarkError, TidemarkError } from '@tidemark/protocol'
-import { type Logger, outageLevel, redactUrls, retrying } from '@tidemark/service'
-import { Redis } from 'ioredis'
+import { isRedisError } from '@tidemark/redis'
+import { type Logger, outageLevel, retrying } from '@tidemark/service'
 
-/** Refusals that somebody has to mend; everything else passes by itself. */
-const REFUSED = /^(NOAUTH|WRONGPASS|NOPERM)\b/
-const MAX_RECONNECT_DELAY_MS = 1_000
-
-/**
- * A client whose every command ends, one way or the other, within `commandTimeoutMs`. Nothing is queued while there
- * is no connection, and nothing is sent again by itself: the next apply's answer tells where this Redis stands, and
- * a command that waited through a failover would know nothing of it.
- */
-export function regionRedis(url: string, commandTimeoutMs: number, log: Logger): Redis {
-  const redis = new Redis(url, {
-    commandTimeout: commandTimeoutMs,
-    socketTimeout: commandTimeoutMs * 2,
-    connectTimeout: commandTimeoutMs,
-    maxRetriesPerRequest: 0,
-    enableOfflineQueue: false,
-    autoResendUnfulfilledCommands: false,
-    retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 10), MAX_RECONNECT_DELAY_MS),
-    // After a failover the old primary answers as a replica for as long as the connection lasts.
-    reconnectOnError: (error) => error.message.startsWith('READONLY'),
-  })
-  // Whoever sends a command learns of the failure and reports it with the outage's length.
-  redis.on('error', (error: Error) => log.debug({ reason: redactUrls(error.message) }, 'Redis connection failed'))
-  return redis
-}
+/** How long a slot of a cluster may take to move: a matter of its size, and of the operator who moves it. */
+const SLOT_MOVE_MS = 600_000
 
 export interface Patience {
   /** Ends the trying at once. */
   readonly signal: AbortSignal
   /** How long one partition may go on trying before the worker gives its partitions back to the group. */
   readonly patienceMs: number
+  /** The same while the partition's slot moves, when no other worker would fare better; ten minutes unless given. */
+  readonly slotMoveMs?: number
   readonly log: Logger
 }
 
 /**
  * Runs a command until it succeeds, with back-off. Every command of the guard is idempotent or refuses to be run
- * twice, so trying again is safe; going on without it is not. Bounded by `patienceMs` and the signal.
- * Throws SERVER_UNREACHABLE after that time, SERVER_REFUSED at once, and the signal's reason.
+ * twice, so trying again is safe; going on without it is not. Bounded by the patience and the signal.
+ * Throws the last error after that time, what waiting cannot mend at once, and the signal's reason.
  */
 export async function persistently<T>(what: string, run: () => Promise<T>, patience: Patience): Promise<T> {
-  const attempt = () =>
-    run().catch((error: unknown) => {
-      throw redisError(error, what)
-    })
   try {
-    return await attempt()
+    return await run()
   } catch (error) {
-    patience.log.debug({ err: error }, 'Redis: trying again')
-    return await again(attempt, patience)
+    patience.log.debug({ err: error }, `Redis: trying again to ${what}`)
+    return await again(what, run, patience)
   }
 }
 
-async function again<T>(attempt: () => Promise<T>, { signal, patienceMs, log }: Patience): Promise<T> {
-  const deadline = AbortSignal.timeout(patienceMs)
-  let last: unknown
-  try {
-    return await retrying(attempt, {
-      signal: AbortSignal.any([signal, deadline]),
-      minDelayMs: 20,
-      maxDelayMs: 1_000,
-      onRetry: ({ error, failures, outageMs }) => {
-        last = error
-        log[outageLevel(outageMs)]({ err: error, failures, outageMs: Math.round(outageMs) }, 'Redis: trying again')
-      },
-    })
-  } catch (error) {
-    if (signal.aborted) throw signal.reason
-    throw deadline.aborted && last ? last : error
-  }
+async function again<T>(what: string, run: () => Promise<T>, patience: Patience): Promise<T> {
+  const { signal, log } = patience
+  const outOfPatience = new AbortController()
+  const isTooLong = boundOf(patience)
+  return retrying(run, {
+    signal: AbortSignal.any([signal, outOfPatience.signal]),
+    minDelayMs: 20,
+    maxDelayMs: 1_000,
+    onRetry: ({ error, failures, outageMs }) => {
+      if (isTooLong(error, outageMs)) outOfPatience.abort(error)
+      const facts = { err: error, failures, outageMs: Math.round(outageMs) }
+      log[outageLevel(outageMs)](facts, `Redis: trying again to ${what}`)
+    },
+  })
 }
 
-/** What an operator can make of an error of the client; an error of ours stays what it is. */
-export function redisError(error: unknown, what: string): TidemarkError {
-  if (isTidemarkError(error)) return error
-  const message = error instanceof Error ? redactUrls(error.message) : String(error)
-  if (REFUSED.test(message)) {
-    return new TidemarkError('SERVER_REFUSED', `Redis refuses ${what}: ${message}`, {
-      mend: 'Mend the URL or the grants',
-      cause: error,
-    })
+/** Errors of another kind come in between while a slot moves, so what counts is the time since it last said so. */
+function boundOf({ patienceMs, slotMoveMs = SLOT_MOVE_MS }: Patience): (error: unknown, outageMs: number) => boolean {
+  let movedMs = 0
+  return (error, outageMs) => {
+    if (isRedisError(error, 'slot-moving')) movedMs = outageMs
+    return outageMs - movedMs > patienceMs || outageMs > Math.max(slotMoveMs, patienceMs)
   }
-  return new TidemarkError('SERVER_UNREACHABLE', `Redis does not ${what}: ${message}`, { cause: error })
 }

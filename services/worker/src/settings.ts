@@ -1,4 +1,5 @@
 import { kafkaSettings } from '@tidemark/kafka'
+import { redisSettings } from '@tidemark/redis'
 import { serviceSettings } from '@tidemark/service'
 import { z } from 'zod'
 import { DEFAULT_TUNING } from './worker.ts'
@@ -12,10 +13,7 @@ export const workerSettings = serviceSettings({
     .string()
     .regex(/^[a-z][a-z0-9-]{0,39}$/, 'must start with a lower-case letter and hold only a-z, 0-9 and -')
     .describe('The region whose Redis this worker writes to.'),
-  TIDEMARK_REDIS_URL: z
-    .url({ protocol: /^rediss?$/, error: 'must be redis://host:port or rediss://host:port' })
-    .meta({ secret: true })
-    .describe('The Redis of the region.'),
+  ...redisSettings,
   ...kafkaSettings,
   TIDEMARK_KAFKA_GROUP: z
     .string()

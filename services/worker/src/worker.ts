@@ -1,20 +1,20 @@
 import { DEFAULT_TOMBSTONE_BOUNDS, type TombstoneBounds, tombstoneLimits } from '@tidemark/guard'
 import type { KafkaConnection } from '@tidemark/kafka'
 import { allKeyspaces, type Source } from '@tidemark/protocol'
+import { type RedisConnection, RegionRedis } from '@tidemark/redis'
 import { type Logger, outageLevel, retrying } from '@tidemark/service'
 import { type Health, type WorkerMetrics, workerMetrics } from '@tidemark/telemetry'
-import type { Redis } from 'ioredis'
 import { Beats, type Stall } from './beat.ts'
 import { Bus, type PartitionHandler } from './bus.ts'
 import { LagProbe } from './lag-probe.ts'
-import { persistently, regionRedis } from './redis.ts'
+import { persistently } from './redis.ts'
 import { Region } from './region.ts'
 import { StallLog } from './stall-log.ts'
 
 export interface WorkerOptions extends KafkaConnection {
   readonly source: Source
   readonly region: string
-  readonly redisUrl: string
+  readonly redis: RedisConnection
   /** `tidemark.<source>.<region>` unless given: the workers of a region share its partitions. */
   readonly groupId?: string
   readonly log: Logger
@@ -64,7 +64,11 @@ const STALL_LOOK_MS = 1_000
  */
 export async function runWorker(options: WorkerOptions): Promise<void> {
   const tuning = { ...DEFAULT_TUNING, ...options.tuning }
-  const redis = regionRedis(options.redisUrl, tuning.redisTimeoutMs, options.log)
+  const redis = new RegionRedis(options.redis, {
+    clientName: `tidemark-worker-${options.region}`,
+    commandTimeoutMs: tuning.redisTimeoutMs,
+    log: options.log,
+  })
   const worker = new Worker(options, tuning, redis)
   const stallLog = new StallLog(options.log)
   const stallTimer = setInterval(() => stallLog.noticed(worker.stall), STALL_LOOK_MS)
@@ -74,20 +78,20 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
     if (!options.signal.aborted) throw error
   } finally {
     clearInterval(stallTimer)
-    redis.disconnect()
+    redis.close()
   }
 }
 
 class Worker {
   readonly #options: WorkerOptions
   readonly #tuning: WorkerTuning
-  readonly #redis: Redis
+  readonly #redis: RegionRedis
   readonly #beats = new Beats()
   readonly #metrics: WorkerMetrics
   #lag: LagProbe | undefined
   #hasJoined = false
 
-  constructor(options: WorkerOptions, tuning: WorkerTuning, redis: Redis) {
+  constructor(options: WorkerOptions, tuning: WorkerTuning, redis: RegionRedis) {
     this.#options = options
     this.#tuning = tuning
     this.#redis = redis

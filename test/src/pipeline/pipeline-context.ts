@@ -3,6 +3,7 @@ import { decodeView, partitionKeys } from '@tidemark/guard'
 import { dropDatabase, localServers, waitUntil } from '@tidemark/local'
 import { type Position, parseLsn, position, roundDownInPageHeader } from '@tidemark/protocol'
 import { runPublisher } from '@tidemark/publisher'
+import { redisAt } from '@tidemark/redis'
 import { openTidemark, type TidemarkOptions } from '@tidemark/refill'
 import { runWorker } from '@tidemark/worker'
 import { Redis } from 'ioredis'
@@ -107,7 +108,7 @@ export class PipelineContext implements AsyncDisposable {
       runWorker({
         source,
         region: 'eu-west',
-        redisUrl: servers.redisUrl,
+        redis: redisAt(servers.redisUrl),
         brokers: servers.brokers,
         log,
         signal,

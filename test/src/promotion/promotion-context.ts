@@ -3,6 +3,7 @@ import { decodeView, partitionKeys, type View } from '@tidemark/guard'
 import { localServers, PostgresServer, waitUntil } from '@tidemark/local'
 import { keyFor, partitionOf, position, roundDownInPageHeader } from '@tidemark/protocol'
 import { runPublisher } from '@tidemark/publisher'
+import { redisAt } from '@tidemark/redis'
 import { type ConnectionPool, openTidemark, type Replica } from '@tidemark/refill'
 import { runWorker } from '@tidemark/worker'
 import type { Redis } from 'ioredis'
@@ -118,7 +119,7 @@ export class PromotionContext implements AsyncDisposable {
       runWorker({
         source: this.source,
         region: 'eu-west',
-        redisUrl: this.#redisUrl,
+        redis: redisAt(this.#redisUrl),
         brokers: this.#brokers,
         log,
         signal,

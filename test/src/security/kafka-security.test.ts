@@ -11,6 +11,7 @@ import {
   waitUntil,
 } from '@tidemark/local'
 import { runPublisher } from '@tidemark/publisher'
+import { redisAt } from '@tidemark/redis'
 import { runWorker } from '@tidemark/worker'
 import kafkajs, { type AclEntry, type Admin, Kafka, logLevel } from 'kafkajs'
 import { pino } from 'pino'
@@ -97,7 +98,7 @@ function run(service: Service, kafka: KafkaConnection, signal: AbortSignal): Pro
   const ended: Promise<unknown> =
     service === 'publisher'
       ? runPublisher({ ...common, postgresUrl: servers.primaryUrl, beatMs: 50 })
-      : runWorker({ ...common, region: 'eu-west', redisUrl: servers.redisUrl })
+      : runWorker({ ...common, region: 'eu-west', redis: redisAt(servers.redisUrl) })
   return ended.catch((error: unknown) => error)
 }
 

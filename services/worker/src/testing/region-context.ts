@@ -10,6 +10,7 @@ import {
   type SourceConfig,
   type TidemarkRecord,
 } from '@tidemark/protocol'
+import { redisAt } from '@tidemark/redis'
 import { type Logger, serviceLog } from '@tidemark/service'
 import type { Health } from '@tidemark/telemetry'
 import { Redis } from 'ioredis'
@@ -89,7 +90,7 @@ export class RegionContext implements AsyncDisposable {
       runWorker({
         source: this.source,
         region: 'test',
-        redisUrl: this.server.url,
+        redis: redisAt(this.server.url),
         brokers: this.brokers.split(','),
         log: options.log ?? serviceLog('worker-test', process.env.TIDEMARK_LOG_LEVEL ?? 'silent'),
         signal,
