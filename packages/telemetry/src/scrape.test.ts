@@ -38,7 +38,13 @@ function everything() {
     region: 'us-east',
     topic: 'tidemark.shop',
     keyspaces: KEYSPACES,
-    read: () => ({ beatAgeSeconds: 0.25, consumerLagRecords: 7 }),
+    read: () => ({
+      beatAgeSeconds: 0.25,
+      viewAgeSeconds: 0.5,
+      gapsOpen: 0,
+      stalenessAlarms: { product: true, reviews: false },
+      consumerLagRecords: 7,
+    }),
   })
   const refill = refillMetrics({
     region: 'us-east',

@@ -106,7 +106,11 @@ test('a worker is ready while beats come, says why and since when it is not, and
   await waitUntil('it is ready', async () => (await ready()).ready, { timeoutMs: 10_000 })
   await waitUntil('it is stalled', async () => !(await ready()).ready, { timeoutMs: 10_000 })
   expect((await ready()).failing).toEqual([
-    { check: 'beats', reason: expect.stringMatching(/no beat for \d+ ms on partitions 0/), since: expect.any(String) },
+    {
+      check: 'beats',
+      reason: expect.stringMatching(/^cut off since .*Z \(\d+ ms\): no beat on partitions 0; in alarm/),
+      since: expect.any(String),
+    },
   ])
   // A publisher of an ended epoch still writes: that is no beat.
   await ctx.untilOffset((await ctx.publish(0, record.watermark(999, 1))) + 1n)

@@ -3,6 +3,7 @@ import { KafkaServer, waitUntil } from '@tidemark/local'
 import { pino } from 'pino'
 import { at, record } from './testing/record-words.ts'
 import { RegionContext } from './testing/region-context.ts'
+import { ToldWorker } from './testing/told-worker.ts'
 
 let kafka: KafkaServer
 
@@ -27,6 +28,29 @@ test('a Kafka that is killed and comes back is consumed again from where Redis s
   expect(view).toMatchObject({ watermark: at(120), floors: { '*': at(100) } })
   expect(view.gap).toBeUndefined()
   expect((await ctx.guard().look('product:1')).cell).toBeNull()
+})
+
+test('a worker that has lost its Kafka keeps telling since when the region is cut off, and once that it is over', async () => {
+  await using ctx = await RegionContext.open({ kafka })
+  await using told = await ToldWorker.start(ctx, { stallMs: 500, kafkaSilenceMs: 1_500, kafkaSessionMs: 1_000 })
+  await ctx.untilTrusted(record.watermark(100))
+  await told.untilReady()
+  kafka.pause()
+  try {
+    await told.untilUnready(/^cut off since/)
+    const isRestarting = () => told.lines.some(({ text }) => text.includes('starting again'))
+    await waitUntil('the client is given up', isRestarting, { timeoutMs: 20_000 })
+    expect(await told.unready()).toMatch(/^cut off since .*: no beat on partitions 0/)
+    expect(await told.reading('tidemark_worker_beat_age_seconds{region="test"}')).toBeGreaterThan(1.5)
+    expect(await told.reading('tidemark_worker_view_age_seconds{region="test"}')).toBeGreaterThan(1.5)
+    expect(await told.reading('kafka_consumer_lag{region="test"}')).toBeUndefined()
+  } finally {
+    kafka.resume()
+  }
+  await using _ = ctx.streamWatermarks([0], 110)
+  await told.untilReady()
+  await waitUntil('the log has it', () => told.delays().includes('info: current again'), { timeoutMs: 10_000 })
+  expect(told.delays().filter((line) => line.includes('cut off')).length).toBeLessThanOrEqual(2)
 })
 
 test('a Kafka that falls silent without closing a connection is left for a new client', async () => {

@@ -1,9 +1,10 @@
-import type { ApplyResult, Guard, Outcome, Sight, View } from '@tidemark/guard'
-import { epochOf } from '@tidemark/protocol'
+import type { ApplyResult, Guard, View } from '@tidemark/guard'
+import { epochOf, type Position } from '@tidemark/protocol'
 import type { Logger } from '@tidemark/service'
 import type { WorkerMetrics } from '@tidemark/telemetry'
 import type { PlannedBatch } from './batch.ts'
 import type { Beats } from './beat.ts'
+import type { EpochLog } from './epoch-log.ts'
 import type { ApplyObserver, GapCause } from './partition-applier.ts'
 import { type Applied, regression } from './regression.ts'
 
@@ -13,9 +14,10 @@ const LOOK_INTERVAL_MS = 1_000
 
 export interface WatchOptions {
   readonly partition: number
-  readonly guard: Pick<Guard, 'look'>
+  readonly guard: Pick<Guard, 'look' | 'view'>
   readonly metrics: WorkerMetrics
   readonly beats: Beats
+  readonly epochs: EpochLog
   readonly isKnownKeyspace: (keyspace: string) => boolean
   readonly log: Logger
 }
@@ -25,7 +27,9 @@ export class PartitionWatch implements ApplyObserver {
   readonly #options: WatchOptions
   #applied: Applied | null = null
   #before: View | null = null
+  /** The newest that Redis is known to have adopted. */
   #epoch = 0
+  #isDisplaced = true
   #lookedAtMs = Number.NEGATIVE_INFINITY
 
   constructor(options: WatchOptions) {
@@ -35,10 +39,14 @@ export class PartitionWatch implements ApplyObserver {
   applied(plan: PlannedBatch, result: ApplyResult & { code: 'applied' }): void {
     const { metrics } = this.#options
     metrics.appliedBatch()
+    this.#adopt(plan.batch.epochStart)
+    this.#refuse(plan)
     this.#beat(plan)
     const nowMs = Date.now()
     for (const { keyspace, atMs } of plan.commits) metrics.invalidationLag(this.#label(keyspace), (nowMs - atMs) / 1000)
-    for (const [i, outcome] of result.outcomes.entries()) this.#count(plan.keyspaces[i]!, outcome)
+    for (const [i, outcome] of result.outcomes.entries()) {
+      if (outcome !== 'old-epoch') metrics.events(this.#label(plan.keyspaces[i]!), outcome)
+    }
     const last = plan.batch.events.findLast((_, i) => result.outcomes[i] !== 'old-epoch')
     this.#applied = last ? { next: plan.batch.next, key: last.key, version: last.version } : null
   }
@@ -50,17 +58,21 @@ export class PartitionWatch implements ApplyObserver {
   displaced(): void {
     this.#applied = null
     this.#before = null
-    this.#epoch = 0
+    this.#isDisplaced = true
   }
 
-  /** At most once in a second, after a fetch whose last batch had an event: one MGET. What it finds is an alarm. */
+  /**
+   * Finds out where Redis stands when that is not known; then at most once in a second, after a fetch whose last batch
+   * had an event, compares: one MGET. What that finds is an alarm.
+   */
   async look(): Promise<void> {
+    if (this.#isDisplaced) await this.#orient()
     const applied = this.#applied
     const nowMs = performance.now()
     if (applied === null || nowMs - this.#lookedAtMs < LOOK_INTERVAL_MS) return
     this.#lookedAtMs = nowMs
-    const sight = await this.#sight(applied.key)
-    if (sight === null || this.#applied !== applied) return
+    const sight = await this.#seen(() => this.#options.guard.look(applied.key))
+    if (sight === undefined || this.#applied !== applied) return
     const found = regression(this.#before, sight, applied)
     if (found !== null) {
       this.#options.metrics.versionRegression()
@@ -69,31 +81,48 @@ export class PartitionWatch implements ApplyObserver {
     this.#before = sight.view
   }
 
+  async #orient(): Promise<void> {
+    const { guard, beats, partition, epochs } = this.#options
+    const view = await this.#seen(() => guard.view())
+    if (view === undefined) return
+    this.#isDisplaced = false
+    // Not the larger of the two: a Redis that went back may have gone back to an older one.
+    this.#epoch = view === null ? 0 : Number.parseInt(view.epoch, 16)
+    epochs.adopted(this.#epoch)
+    beats.stands(partition, view)
+  }
+
+  /** The start of an epoch, or in a gap its watermark; that of an older one changes nothing. */
+  #adopt(position: Position | null): void {
+    if (position === null || epochOf(position) < this.#epoch) return
+    this.#epoch = epochOf(position)
+    this.#options.epochs.adopted(this.#epoch)
+  }
+
+  /** Whatever it is, a record of an ended epoch moves nothing. */
+  #refuse({ epochs }: PlannedBatch): void {
+    for (const [epoch, records] of epochs) {
+      if (epoch >= this.#epoch) continue
+      this.#options.metrics.oldEpochRefused(records)
+      this.#options.epochs.refused(epoch, this.#epoch)
+    }
+  }
+
   /** The watermarks of an ended epoch move nothing, so they are no sign of life either. */
-  #beat({ batch: { epochStart, watermark } }: PlannedBatch): void {
-    if (epochStart) this.#epoch = Math.max(this.#epoch, epochOf(epochStart))
-    if (watermark === null) return
-    if (epochOf(watermark.position) < this.#epoch) {
-      this.#options.metrics.oldEpochRefused()
-      return
-    }
-    this.#epoch = epochOf(watermark.position)
-    this.#options.beats.applied(this.#options.partition)
+  #beat({ batch: { watermark } }: PlannedBatch): void {
+    if (watermark === null || epochOf(watermark.position) < this.#epoch) return
+    this.#adopt(watermark.position)
+    this.#options.beats.applied(this.#options.partition, watermark.beatMs)
   }
 
-  /** Null when it cannot be seen: who applies the next batch will learn why. */
-  async #sight(key: string): Promise<Sight | null> {
+  /** Undefined when it cannot be seen: who applies the next batch will learn why. */
+  async #seen<T>(see: () => Promise<T>): Promise<T | undefined> {
     try {
-      return await this.#options.guard.look(key)
+      return await see()
     } catch (error) {
-      this.#options.log.debug({ err: error, partition: this.#options.partition }, 'could not look at a cell')
-      return null
+      this.#options.log.debug({ err: error, partition: this.#options.partition }, 'could not look into Redis')
+      return undefined
     }
-  }
-
-  #count(keyspace: string, outcome: Outcome): void {
-    if (outcome === 'old-epoch') this.#options.metrics.oldEpochRefused()
-    else this.#options.metrics.events(this.#label(keyspace), outcome)
   }
 
   #label(keyspace: string): string {

@@ -6,6 +6,7 @@ import type { WorkerMetrics } from '@tidemark/telemetry'
 import type { FetchedRecord } from './batch.ts'
 import type { Beats } from './beat.ts'
 import type { PartitionHandler } from './bus.ts'
+import type { EpochLog } from './epoch-log.ts'
 import type { LogRange } from './log-range.ts'
 import { NewestEpoch } from './newest-epoch.ts'
 import { PartitionApplier } from './partition-applier.ts'
@@ -21,6 +22,7 @@ export interface RegionOptions {
   readonly patienceMs: number
   readonly metrics: WorkerMetrics
   readonly beats: Beats
+  readonly epochs: EpochLog
   readonly log: Logger
 }
 
@@ -44,8 +46,10 @@ export class Region implements PartitionHandler {
     this.#options.beats.assign(partitions)
     this.#lanes.clear()
     for (const partition of partitions) this.#lanes.set(partition, this.#lane(partition))
-    const resumed = [...this.#lanes].map(async ([partition, { applier }]) => {
-      return [partition, await applier.resume(signal)] as const
+    const resumed = [...this.#lanes].map(async ([partition, { applier, watch }]) => {
+      const offset = await applier.resume(signal)
+      await watch.look()
+      return [partition, offset] as const
     })
     return new Map(await Promise.all(resumed))
   }
@@ -71,12 +75,12 @@ export class Region implements PartitionHandler {
   }
 
   #lane(partition: number): Lane {
-    const { source, redis, maxEventsPerBatch, maxBytesPerBatch, tombstones, patienceMs, metrics, beats, log } =
+    const { source, redis, maxEventsPerBatch, maxBytesPerBatch, tombstones, patienceMs, metrics, beats, epochs, log } =
       this.#options
     const guard = new Guard(redis, partitionKeys(source.keyPrefix, partition))
     const keyspaces = new Map(allKeyspaces(source).map((keyspace) => [keyspace.name, keyspace]))
     const isKnownKeyspace = (name: string) => keyspaces.has(name)
-    const watch = new PartitionWatch({ partition, guard, metrics, beats, isKnownKeyspace, log })
+    const watch = new PartitionWatch({ partition, guard, metrics, beats, epochs, isKnownKeyspace, log })
     const applier = new PartitionApplier(partition, {
       guard,
       logRange: () => this.#range(partition),

@@ -1,15 +1,17 @@
 import { DEFAULT_TOMBSTONE_BOUNDS, type TombstoneBounds, tombstoneLimits } from '@tidemark/guard'
 import type { KafkaConnection } from '@tidemark/kafka'
-import { allKeyspaces, type Source } from '@tidemark/protocol'
+import { allKeyspaces, type Keyspace, type Source } from '@tidemark/protocol'
 import { type RedisConnection, RegionRedis } from '@tidemark/redis'
 import { type Logger, outageLevel, retrying } from '@tidemark/service'
 import { type Health, type WorkerMetrics, workerMetrics } from '@tidemark/telemetry'
-import { Beats, type Stall } from './beat.ts'
+import { Beats } from './beat.ts'
 import { Bus, type PartitionHandler } from './bus.ts'
+import { type Alarm, alarmsOf, type Delay, delayOf, readingsOf, sentenceOf } from './cut-off.ts'
+import { DelayLog } from './delay-log.ts'
+import { EpochLog } from './epoch-log.ts'
 import { LagProbe } from './lag-probe.ts'
 import { persistently } from './redis.ts'
 import { Region } from './region.ts'
-import { StallLog } from './stall-log.ts'
 
 export interface WorkerOptions extends KafkaConnection {
   readonly source: Source
@@ -55,7 +57,7 @@ export const DEFAULT_TUNING: WorkerTuning = {
 }
 
 const LAG_INTERVAL_MS = 2_000
-const STALL_LOOK_MS = 1_000
+const DELAY_LOOK_MS = 1_000
 
 /**
  * Applies the topic's records to the region's Redis until the signal is aborted, then leaves the group and returns.
@@ -70,14 +72,14 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
     log: options.log,
   })
   const worker = new Worker(options, tuning, redis)
-  const stallLog = new StallLog(options.log)
-  const stallTimer = setInterval(() => stallLog.noticed(worker.stall), STALL_LOOK_MS)
+  const delayLog = new DelayLog(options.log)
+  const delayTimer = setInterval(() => delayLog.noticed(worker.delay, worker.alarms), DELAY_LOOK_MS)
   try {
     await worker.run()
   } catch (error) {
     if (!options.signal.aborted) throw error
   } finally {
-    clearInterval(stallTimer)
+    clearInterval(delayTimer)
     redis.close()
   }
 }
@@ -86,7 +88,9 @@ class Worker {
   readonly #options: WorkerOptions
   readonly #tuning: WorkerTuning
   readonly #redis: RegionRedis
+  readonly #keyspaces: readonly Keyspace[]
   readonly #beats = new Beats()
+  readonly #epochs: EpochLog
   readonly #metrics: WorkerMetrics
   #lag: LagProbe | undefined
   #hasJoined = false
@@ -96,20 +100,24 @@ class Worker {
     this.#tuning = tuning
     this.#redis = redis
     const { source, region } = options
+    this.#keyspaces = allKeyspaces(source)
+    this.#epochs = new EpochLog(options.log)
     this.#metrics = workerMetrics({
       region,
       topic: source.topic,
-      keyspaces: allKeyspaces(source).map((k) => k.name),
-      read: () => ({
-        beatAgeSeconds: this.#beats.worstAgeMs === undefined ? undefined : this.#beats.worstAgeMs / 1000,
-        consumerLagRecords: this.#lag?.records,
-      }),
+      keyspaces: this.#keyspaces.map((k) => k.name),
+      read: () => ({ ...readingsOf(this.#beats.now(), this.#keyspaces), consumerLagRecords: this.#lag?.records }),
     })
     options.health?.watch('beats', () => this.#unready())
   }
 
-  get stall(): Stall | null {
-    return this.#beats.stalled(this.#tuning.stallMs)
+  get delay(): Delay | null {
+    const { clockSkewMs } = this.#options.source
+    return delayOf(this.#beats.now(), { stallMs: this.#tuning.stallMs, clockSkewMs })
+  }
+
+  get alarms(): Alarm[] {
+    return alarmsOf(this.#beats.now(), this.#keyspaces)
   }
 
   /** One client of Kafka after another; stopped by the signal, and by what trying again cannot mend. */
@@ -159,9 +167,8 @@ class Worker {
 
   #unready(): string | undefined {
     if (!this.#hasJoined) return 'no partition has been assigned yet'
-    const { stall } = this
-    if (stall === null) return undefined
-    return `no beat for ${Math.round(stall.ageMs)} ms on partitions ${stall.partitions.join(', ')}`
+    const { delay } = this
+    return delay === null ? undefined : sentenceOf(delay, this.alarms, Date.now())
   }
 
   #region(bus: Bus): Region {
@@ -176,6 +183,7 @@ class Worker {
       patienceMs: this.#tuning.redisPatienceMs,
       metrics: this.#metrics,
       beats: this.#beats,
+      epochs: this.#epochs,
       log,
     })
   }
