@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:net'
 import { expect, test } from '@jest/globals'
-import { freePort, isOpen } from './ports.ts'
+import { freeClusterPort, freePort, isOpen } from './ports.ts'
 
 async function listen(port: number): Promise<Server> {
   const server = createServer()
@@ -31,6 +31,13 @@ test('a port that is listened on is passed over', async () => {
   const taken = await listen(20_000 + Math.floor(drawn * 12_000))
   expect(await freePort(drawing(drawn, Math.random()))).not.toBe((taken.address() as { port: number }).port)
   taken.close()
+})
+
+test('the second port of a cluster node is below those of outgoing connections, and nobody else is given it', async () => {
+  const port = await freeClusterPort(drawing(0.999_999))
+  expect(port + 10_000).toBeLessThan(32_768)
+  const sameAsBus = (port + 10_000 - 20_000 + 0.5) / 12_000
+  expect(await freePort(drawing(sameAsBus, Math.random()))).not.toBe(port + 10_000)
 })
 
 /** The given numbers, then random ones. */

@@ -23,6 +23,7 @@ const FAILOVER_TIMEOUT_MS = 20_000
  * that only where a connection comes from tells whose it is. Linux has the whole of 127.0.0.0/8; elsewhere add this one.
  */
 const INSIDE = '127.0.0.2'
+const OUTSIDE = '127.0.0.1'
 
 export type SentinelOptions = Pick<ServerOptions, 'onDeath' | 'onProgress' | 'signal'> & {
   readonly replicas?: number
@@ -30,6 +31,11 @@ export type SentinelOptions = Pick<ServerOptions, 'onDeath' | 'onProgress' | 'si
   readonly settings?: RedisSettings
   /** How long the master has to be silent until it counts as down. */
   readonly downAfterMs?: number
+}
+
+export interface Partition {
+  /** Whether clients who know the sentinels by `url` are on the old master's side, and are told of nothing. */
+  readonly withClients?: boolean
 }
 
 /** A Redis as sentinels, replicas and clients know it: by the port of the network before it. */
@@ -69,7 +75,12 @@ export class RedisSentinel implements AsyncDisposable {
 
   /** As services are given it. */
   get url(): string {
-    return `redis-sentinel://${this.sentinels.map(({ port }) => `127.0.0.1:${port}`).join(',')}/0#${MASTER_NAME}`
+    return urlOf(this.sentinels.map(({ proxy }) => proxy.port))
+  }
+
+  /** For clients that are beside the sentinels, on their side of every partition. */
+  get urlBeside(): string {
+    return urlOf(this.sentinels.map(({ port }) => port))
   }
 
   get masterName(): string {
@@ -102,15 +113,16 @@ export class RedisSentinel implements AsyncDisposable {
    * Cuts the master off from its replicas and the sentinels, who make a replica the master. Clients still reach everybody:
    * one that is connected to the old master goes on there, and what it writes is lost with `heal`. @returns the old master
    */
-  async partition(): Promise<RedisServer> {
+  async partition({ withClients = false }: Partition = {}): Promise<RedisServer> {
     const master = await this.master()
     this.#nodes.find(({ server }) => server === master)?.proxy.silence({ from: INSIDE })
+    if (withClients) for (const { proxy } of this.sentinels) proxy.silence({ from: OUTSIDE })
     return master
   }
 
   /** Ends the partition. Some ten seconds later the sentinels make the old master a replica of the new one. */
   async heal(): Promise<void> {
-    for (const { proxy } of this.#nodes) await proxy.restore()
+    for (const { proxy } of [...this.#nodes, ...this.sentinels]) await proxy.restore()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -176,6 +188,10 @@ async function untilSynchronised(replica: RedisServer): Promise<void> {
   await waitUntil('the replica is synchronised', isUp, { timeoutMs: START_TIMEOUT_MS })
 }
 
+function urlOf(ports: readonly number[]): string {
+  return `redis-sentinel://${ports.map((port) => `127.0.0.1:${port}`).join(',')}/0#${MASTER_NAME}`
+}
+
 interface SentinelPlace {
   readonly folder: ServerFolder
   readonly port: number
@@ -192,19 +208,24 @@ interface SentinelServerOptions extends Pick<ServerOptions, 'onDeath' | 'signal'
 /** One sentinel. It writes what it learns into its own file of settings, and starts again from there. */
 export class SentinelServer extends ServerProcess {
   readonly port: number
+  /** By which the others and the clients know it. */
+  readonly proxy: TcpProxy
   readonly #place: SentinelPlace
 
-  private constructor(place: SentinelPlace) {
+  private constructor(place: SentinelPlace, proxy: TcpProxy) {
     super('sentinel', place.folder)
     this.#place = place
     this.port = place.port
+    this.proxy = proxy
   }
 
   static async start(options: SentinelServerOptions): Promise<SentinelServer> {
     const { binary, onDeath } = options
     await using undo = new AsyncDisposableStack()
     const folder = undo.use(await openServerFolder(undefined))
-    const sentinel = new SentinelServer({ folder, port: await freePort(), command: binary.command, onDeath })
+    const port = await freePort()
+    const proxy = undo.use(await TcpProxy.start(port))
+    const sentinel = new SentinelServer({ folder, port, command: binary.command, onDeath }, proxy)
     await writeFile(sentinel.#configuration, sentinelText(sentinel, options))
     await sentinel.start(options.signal)
     undo.move()
@@ -230,6 +251,11 @@ export class SentinelServer extends ServerProcess {
     await waitUntil('the sentinel knows the others', isComplete, { timeoutMs: START_TIMEOUT_MS, everyMs: 100 })
   }
 
+  override async [Symbol.asyncDispose](): Promise<void> {
+    await super[Symbol.asyncDispose]()
+    await this.proxy[Symbol.asyncDispose]()
+  }
+
   protected override async prepare(): Promise<ChildSpec> {
     return {
       name: this.name,
@@ -252,13 +278,14 @@ export class SentinelServer extends ServerProcess {
 }
 
 function sentinelText(
-  { port, dir }: SentinelServer,
+  { port, proxy, dir }: SentinelServer,
   { binary, masterPort, downAfterMs }: SentinelServerOptions,
 ): string {
   return [
     settingsText({ ...comingFromInside(binary), port, dir, 'set-proc-title': 'no' }),
     // Otherwise it would announce the address from which it comes.
     'sentinel announce-ip 127.0.0.1\n',
+    `sentinel announce-port ${proxy.port}\n`,
     `sentinel monitor ${MASTER_NAME} 127.0.0.1 ${masterPort} ${QUORUM}\n`,
     `sentinel down-after-milliseconds ${MASTER_NAME} ${downAfterMs}\n`,
     `sentinel failover-timeout ${MASTER_NAME} ${3 * downAfterMs}\n`,
