@@ -32,8 +32,10 @@ export interface BusOptions extends KafkaConnection {
 
 /** What is done with the partitions that the group assigns. */
 export interface PartitionHandler {
-  /** Asked at every assignment, before anything is fetched for it: the offset at which each partition goes on. */
-  assigned(partitions: readonly number[], signal: AbortSignal): Promise<ReadonlyMap<number, bigint>>
+  /** Told of every assignment: these are ours, and no others. */
+  assigned(partitions: readonly number[]): void
+  /** Asked of each partition of an assignment, before anything is fetched for it: the offset at which it goes on. */
+  resume(partition: number, signal: AbortSignal): Promise<bigint>
   /** One fetch of one partition, never two of the same at once. Returns the offset to go on at. */
   take(partition: number, records: readonly FetchedRecord[], signal: AbortSignal): Promise<bigint>
 }
@@ -71,7 +73,7 @@ export class Bus {
       heartbeatInterval: heartbeatMs(options),
       minBytes: Math.min(options.fetchMinBytes, options.fetchMaxBytes),
       maxBytes: options.fetchMaxBytes,
-      maxBytesPerPartition: options.fetchMaxBytes,
+      maxBytesPerPartition: Math.ceil(options.fetchMaxBytes / sharesOf(options)),
       maxWaitTimeInMs: Math.min(options.fetchWaitMs, heartbeatMs(options)),
       allowAutoTopicCreation: false,
       retry: { ...CLIENT_RETRY, restartOnFailure: async () => false },
@@ -167,24 +169,35 @@ export class Bus {
     })
   }
 
-  /** Every assignment starts where Redis stands. A newer one makes an older one's answer void. */
   async #prepare(partitions: readonly number[], handler: PartitionHandler, signal: AbortSignal): Promise<void> {
     this.#generation += 1
     const generation = this.#generation
     this.#goingOnAt.clear()
-    const offsets = await handler.assigned(partitions, signal)
-    if (generation !== this.#generation || signal.aborted) return
-    for (const [partition, offset] of offsets) this.#seek(partition, offset)
-    this.#consumer.resume([{ topic: this.#options.topic, partitions: [...partitions] }])
+    handler.assigned(partitions)
     this.#options.log.info({ partitions }, 'partitions assigned')
+    await Promise.all(partitions.map((partition) => this.#resume(partition, generation, handler, signal)))
+  }
+
+  /**
+   * Every assignment starts where Redis stands. A newer one makes an older one's answer void. Each partition by itself:
+   * one whose part of a Redis cluster is away keeps no other waiting.
+   */
+  async #resume(partition: number, generation: number, handler: PartitionHandler, signal: AbortSignal): Promise<void> {
+    const offset = await handler.resume(partition, signal)
+    if (generation !== this.#generation || signal.aborted) return
+    this.#seek(partition, offset)
+    this.#consumer.resume([{ topic: this.#options.topic, partitions: [partition] }])
   }
 
   async #take(payload: EachBatchPayload, handler: PartitionHandler, signal: AbortSignal): Promise<void> {
     if (signal.aborted) return
+    const generation = this.#generation
     const { batch, resolveOffset } = payload
     const records = batch.messages.map((m) => ({ offset: BigInt(m.offset), key: m.key, value: m.value }))
     const next = await this.#holdingMembership(payload, signal, (held) => handler.take(batch.partition, records, held))
     this.#signOfLife()
+    // Assigned anew meanwhile, with several brokers: where the partition goes on, and whose it is, was decided there.
+    if (generation !== this.#generation) return
     if (next === BigInt(batch.lastOffset()) + 1n) resolveOffset(batch.lastOffset())
     else this.#seek(batch.partition, next)
     this.#goingOnAt.set(batch.partition, next)
@@ -266,6 +279,11 @@ function aborted(signal: AbortSignal): Promise<void> {
     if (signal.aborted) resolve()
     else signal.addEventListener('abort', () => resolve(), { once: true })
   })
+}
+
+/** So many partitions share a fetch: one that has a backlog would fill it, and the others would wait, and age. */
+function sharesOf({ partitionsConcurrently }: BusOptions): number {
+  return 2 * partitionsConcurrently
 }
 
 function heartbeatMs({ sessionTimeoutMs }: BusOptions): number {

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Guard, partitionKeys, type RedisClient, type TombstoneLimits } from '@tidemark/guard'
 import { allKeyspaces, type Source } from '@tidemark/protocol'
@@ -42,16 +43,18 @@ export class Region implements PartitionHandler {
     this.#options = options
   }
 
-  async assigned(partitions: readonly number[], signal: AbortSignal): Promise<ReadonlyMap<number, bigint>> {
+  assigned(partitions: readonly number[]): void {
     this.#options.beats.assign(partitions)
     this.#lanes.clear()
     for (const partition of partitions) this.#lanes.set(partition, this.#lane(partition))
-    const resumed = [...this.#lanes].map(async ([partition, { applier, watch }]) => {
-      const offset = await applier.resume(signal)
-      await watch.look()
-      return [partition, offset] as const
-    })
-    return new Map(await Promise.all(resumed))
+  }
+
+  async resume(partition: number, signal: AbortSignal): Promise<bigint> {
+    const lane = this.#lanes.get(partition)
+    assert(lane, 'a partition is resumed after it was assigned')
+    const offset = await lane.applier.resume(signal)
+    await lane.watch.look()
+    return offset
   }
 
   async take(partition: number, records: readonly FetchedRecord[], signal: AbortSignal): Promise<bigint> {

@@ -152,10 +152,15 @@ class Worker {
   /** A batch that was taken is the sign that all is well again: Kafka gave it, and Redis has it. */
   #noticing(region: Region, healthy: () => void): PartitionHandler {
     return {
-      assigned: async (partitions, signal) => {
-        const offsets = await region.assigned(partitions, signal)
+      assigned: (partitions) => {
+        region.assigned(partitions)
+        // Where there are more workers than partitions, one stands by.
+        if (partitions.length === 0) this.#hasJoined = true
+      },
+      resume: async (partition, signal) => {
+        const offset = await region.resume(partition, signal)
         this.#hasJoined = true
-        return offsets
+        return offset
       },
       take: async (partition, records, signal) => {
         const next = await region.take(partition, records, signal)
