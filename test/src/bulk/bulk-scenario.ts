@@ -6,10 +6,13 @@ const MAX_BUFFER_MB = 16
 const KEYSPACES = 2
 const MAX_KEYS = 10_000
 const KEY_BYTES = 128
+const PROJECTIONS_MB = 8
 /** What the heap grows by under load before V8 collects, measured; it does not grow with a transaction's size. */
 const COLLECTOR_MB = 48
 
-export const MAX_GROWTH_MB = Math.ceil(MAX_BUFFER_MB + (KEYSPACES * MAX_KEYS * KEY_BYTES) / 1024 / 1024) + COLLECTOR_MB
+const KEYS_MB = (KEYSPACES * MAX_KEYS * KEY_BYTES) / 1024 / 1024
+
+export const MAX_GROWTH_MB = Math.ceil(MAX_BUFFER_MB + KEYS_MB + PROJECTIONS_MB) + COLLECTOR_MB
 
 export interface BulkReport {
   readonly idlePeakMb: number
