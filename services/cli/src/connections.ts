@@ -1,8 +1,7 @@
 import { type KafkaConnection, kafkaClient, kafkaError } from '@tidemark/kafka'
 import { connect, disconnect } from '@tidemark/postgres'
-import { TidemarkError } from '@tidemark/protocol'
+import { type RedisConnection, RegionRedis } from '@tidemark/redis'
 import { serviceLog, withDeadline } from '@tidemark/service'
-import { Redis } from 'ioredis'
 import type { Kafka } from 'kafkajs'
 import type { Client } from 'pg'
 import { destination } from 'pino'
@@ -42,25 +41,16 @@ export async function withKafka<T>(
   }
 }
 
-export async function withRedis<T>(url: string, ask: (redis: Redis) => Promise<T>): Promise<T> {
-  const redis = new Redis(url, {
-    lazyConnect: true,
-    connectTimeout: LOOK_MS / 2,
-    commandTimeout: LOOK_MS / 2,
-    maxRetriesPerRequest: 0,
-    // A server that is still loading is an answer, not something to wait for.
-    enableReadyCheck: false,
-    retryStrategy: () => null,
-  })
-  // The command in hand is rejected with the same error.
-  redis.on('error', () => undefined)
+/** Asks the Redis of a region. Throws RedisError. */
+export async function withRedis<T>(
+  connection: RedisConnection,
+  ask: (redis: RegionRedis) => Promise<T>,
+  timeoutMs = LOOK_MS,
+): Promise<T> {
+  const redis = new RegionRedis(connection, { clientName: CLIENT, commandTimeoutMs: timeoutMs / 2, once: true })
   try {
-    await redis.connect()
-    return await withDeadline(ask(redis), LOOK_MS, 'no answer from Redis')
-  } catch (error) {
-    const message = error instanceof Error ? error.message : String(error)
-    throw new TidemarkError('SERVER_UNREACHABLE', `Redis: ${message}`, { cause: error })
+    return await withDeadline(ask(redis), timeoutMs, 'no answer from Redis')
   } finally {
-    if (redis.status !== 'end') redis.disconnect()
+    redis.close()
   }
 }

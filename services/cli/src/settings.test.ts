@@ -1,6 +1,9 @@
 import { readFileSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from '@jest/globals'
+import { RunFolder } from '@tidemark/local'
+import { redisAt } from '@tidemark/redis'
 import { withSettingsTable } from '@tidemark/service'
 import { cliSettings, readServers, settingsSlips } from './settings.ts'
 
@@ -14,8 +17,8 @@ test('the variables that `npm run servers` prints name the regions', () => {
     TIDEMARK_REPLICA_EU_WEST_URL: 'postgres://3',
   })
   expect(regions).toEqual([
-    { name: 'us-east', url: 'redis://1' },
-    { name: 'eu-west', url: 'redis://2' },
+    { name: 'us-east', redis: redisAt('redis://1') },
+    { name: 'eu-west', redis: redisAt('redis://2') },
   ])
   expect(replicas).toEqual([{ name: 'eu-west', url: 'postgres://3' }])
 })
@@ -27,7 +30,7 @@ test('the variables of a worker and of an app name one region', () => {
     TIDEMARK_REDIS_URL: 'redis://1',
     TIDEMARK_REPLICA_URLS: 'postgres://2,postgres://3',
   })
-  expect(regions).toEqual([{ name: 'eu-west', url: 'redis://1' }])
+  expect(regions).toEqual([{ name: 'eu-west', redis: redisAt('redis://1') }])
   expect(replicas.map(({ name }) => name)).toEqual(['1', '2'])
 })
 
@@ -40,6 +43,18 @@ test('mistakes are told all at once, those of a region’s variable too, and no 
     })
   expect(read).toThrow(/3 mistake.*TIDEMARK_REDIS_EU_WEST_URL/s)
   expect(read).not.toThrow(/hidden/)
+})
+
+test('the password of a file is for every region whose URL holds none', async () => {
+  await using folder = await RunFolder.create()
+  await writeFile(folder.at('password'), 'from the file\n')
+  const { regions } = readServers({
+    ...GIVEN,
+    TIDEMARK_REDIS_US_EAST_URL: 'redis-cluster://a,b',
+    TIDEMARK_REDIS_EU_WEST_URL: 'redis://:own@c',
+    TIDEMARK_REDIS_PASSWORD_FILE: folder.at('password'),
+  })
+  expect(regions.map(({ redis }) => redis.endpoint.password)).toEqual(['from the file', 'own'])
 })
 
 test('a variable that looks like a slip is told, and one that names a region is not', () => {

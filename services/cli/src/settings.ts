@@ -1,6 +1,7 @@
 import { type KafkaConnection, kafkaConnection, kafkaSettings } from '@tidemark/kafka'
 import { postgresUrl, primarySettings, primaryUrl } from '@tidemark/postgres'
-import { type Environment, misspeltSettings, readSettings, serverUrl } from '@tidemark/service'
+import { type RedisConnection, redisAccessSettings, redisConnections, redisUrl } from '@tidemark/redis'
+import { type Environment, misspeltSettings, readSettings } from '@tidemark/service'
 import { z } from 'zod'
 
 const CONFIG = {
@@ -29,10 +30,11 @@ export const cliSettings = z.object({
     .default(1)
     .describe('Copies of each partition, when init makes the topic; 3 where there are so many brokers.'),
   TIDEMARK_REGION: z.string().default('this region').describe('Names the region of `TIDEMARK_REDIS_URL`.'),
-  TIDEMARK_REDIS_URL: redisUrl().describe('The Redis of one region.'),
-  TIDEMARK_REDIS_REGION_URL: redisUrl().describe(
-    'The Redis of a region, as many as there are: `TIDEMARK_REDIS_EU_WEST_URL`.',
-  ),
+  TIDEMARK_REDIS_URL: redisUrl().optional().describe('The Redis of one region.'),
+  TIDEMARK_REDIS_REGION_URL: redisUrl()
+    .optional()
+    .describe('The Redis of a region, as many as there are: `TIDEMARK_REDIS_EU_WEST_URL`.'),
+  ...redisAccessSettings,
   TIDEMARK_REPLICA_URLS: z
     .string()
     .transform((text) => text.split(','))
@@ -45,10 +47,6 @@ export const cliSettings = z.object({
   ),
 })
 
-function redisUrl() {
-  return serverUrl('redis', 'rediss').optional().meta({ secret: true })
-}
-
 function replicaUrl() {
   return postgresUrl().optional().meta({ secret: true })
 }
@@ -58,12 +56,17 @@ export interface NamedUrl {
   readonly url: string
 }
 
+export interface NamedRedis {
+  readonly name: string
+  readonly redis: RedisConnection
+}
+
 /** Where everything is that a source stands on. */
 export interface Servers {
   readonly primaryUrl: string
   readonly kafka: KafkaConnection
   readonly replicationFactor: number
-  readonly regions: readonly NamedUrl[]
+  readonly regions: readonly NamedRedis[]
   readonly replicas: readonly NamedUrl[]
 }
 
@@ -75,7 +78,7 @@ export function readServers(env: Environment): Servers & { readonly config: stri
   const regions = variablesLike(REDIS_OF_REGION, env)
   const replicas = variablesLike(REPLICA_OF_REGION, env)
   const ofRegions = {
-    ...Object.fromEntries(regions.map(({ variable }) => [variable, redisUrl()])),
+    ...Object.fromEntries(regions.map(({ variable }) => [variable, redisUrl().optional()])),
     ...Object.fromEntries(replicas.map(({ variable }) => [variable, replicaUrl()])),
   }
   // The type knows the variables of no region: they are read by the names that the environment gave them.
@@ -86,15 +89,22 @@ export function readServers(env: Environment): Servers & { readonly config: stri
     primaryUrl: primaryUrl(given),
     kafka: kafkaConnection(given),
     replicationFactor: given.TIDEMARK_KAFKA_REPLICATION_FACTOR,
-    regions: [
-      ...(given.TIDEMARK_REDIS_URL ? [{ name: given.TIDEMARK_REGION, url: given.TIDEMARK_REDIS_URL }] : []),
-      ...urlsOf(regions),
-    ],
+    regions: redisesOf(given, urlsOf(regions)),
     replicas: [
       ...(given.TIDEMARK_REPLICA_URLS ?? []).map((url, at) => ({ name: String(at + 1), url })),
       ...urlsOf(replicas),
     ],
   }
+}
+
+function redisesOf(given: z.output<typeof cliSettings>, others: readonly NamedUrl[]): NamedRedis[] {
+  const own = given.TIDEMARK_REDIS_URL ? [{ name: given.TIDEMARK_REGION, url: given.TIDEMARK_REDIS_URL }] : []
+  const named = [...own, ...others]
+  const connections = redisConnections(
+    named.map(({ url }) => url),
+    given,
+  )
+  return named.map(({ name }, at) => ({ name, redis: connections[at]! }))
 }
 
 /** Variables that look like a slip: unset in effect, and nobody else would say so. */

@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals'
 import { localServers, PostgresServer, RedisServer } from '@tidemark/local'
+import { redisAt } from '@tidemark/redis'
 import type { Servers } from '../settings.ts'
 import { SourceContext } from '../testing/source-context.ts'
 import type { Finding } from './finding.ts'
@@ -223,9 +224,9 @@ test('Redis and replicas: what is away, misplaced or set otherwise is found', as
   url.pathname = new URL(ctx.servers.primaryUrl).pathname
   const servers: Partial<Servers> = {
     regions: [
-      { name: 'full', url: redis.url },
-      { name: 'frozen', url: frozen.url },
-      { name: 'gone', url: 'redis://:hidden@127.0.0.1:1' },
+      { name: 'full', redis: redisAt(redis.url) },
+      { name: 'frozen', redis: redisAt(frozen.url) },
+      { name: 'gone', redis: redisAt('redis://:hidden@127.0.0.1:1') },
     ],
     replicas: [
       { name: 'own', url: url.href },

@@ -1,14 +1,18 @@
 import { expect, test } from '@jest/globals'
 import type { View } from '@tidemark/guard'
-import type { RedisFacts } from '../facts/redis-facts.ts'
+import type { RedisFacts, RedisServerFacts } from '../facts/redis-facts.ts'
 import type { ReplicaFacts } from '../facts/replica-facts.ts'
 import type { SourceFacts } from '../facts/source-facts.ts'
-import { NOW_MS, PRIMARY, REDIS, REPLICA, SHOP, SLOT, SOURCE, VIEW } from '../testing/facts.ts'
+import { NOW_MS, PRIMARY, REDIS, REDIS_SERVER, REPLICA, SHOP, SLOT, SOURCE, VIEW } from '../testing/facts.ts'
 import { redisFindings } from './redis-findings.ts'
 import { replicaFindings } from './replica-findings.ts'
 
 const ofRedis = (change: Partial<RedisFacts>, epoch: number | undefined = 3) =>
   redisFindings('eu-west', SHOP, { ...REDIS, ...change }, epoch, NOW_MS).map((f) => `${f.severity} ${f.check}`)
+
+const server = (change: Partial<RedisServerFacts>) => ({ servers: [{ ...REDIS_SERVER, ...change }] })
+const shards = (count: number) => ({ servers: Array.from({ length: count }, () => REDIS_SERVER) })
+const cluster = { isUp: true, slotsUp: 16_384 }
 
 const ofReplica = (change: Partial<ReplicaFacts>, source: SourceFacts | undefined = SOURCE) =>
   replicaFindings('eu-west', SHOP.slot, { ...REPLICA, ...change }, source).map((f) => `${f.severity} ${f.check}`)
@@ -16,21 +20,28 @@ const ofReplica = (change: Partial<ReplicaFacts>, source: SourceFacts | undefine
 const second = (view: Partial<View> | null) => ({ views: [VIEW, view && { ...VIEW, ...view }] })
 const settings = (given: Record<string, string>) => ({ settings: { ...REPLICA.settings, ...given } })
 
+/** The shop has two partitions. */
+const SLOTS_AND_SHARDS = ['error redis-slots', 'info redis-shards']
+
 test('a healthy region has no finding', () => {
   expect(ofRedis({})).toEqual([])
   expect(ofReplica({})).toEqual([])
 })
 
 test.each<[string, Partial<RedisFacts>, string[]]>([
-  ['still loading', { isLoading: true, views: undefined }, ['error redis-loading']],
-  ['too old a version', { version: '6.0.16' }, ['error redis-version']],
-  ['a replica', { isReplica: true }, ['error redis-replica']],
-  ['noeviction', { evictionPolicy: 'noeviction' }, ['warning redis-eviction']],
+  ['still loading', { ...server({ isLoading: true }), views: undefined }, ['error redis-loading']],
+  ['too old a version', server({ version: '6.0.16' }), ['error redis-version']],
+  ['a replica', server({ isReplica: true }), ['error redis-replica']],
+  ['noeviction', server({ evictionPolicy: 'noeviction' }), ['warning redis-eviction']],
   [
     'volatile-lru with too little memory',
-    { evictionPolicy: 'volatile-lru', maxMemoryBytes: 2 ** 20 },
+    server({ evictionPolicy: 'volatile-lru', maxMemoryBytes: 2 ** 20 }),
     ['warning redis-eviction'],
   ],
+  ['a disk that it cannot write to', server({ failsToSave: true }), ['warning redis-unsaved']],
+  ['no need of replicas', server({ replicas: 2 }), ['info redis-min-replicas']],
+  ['slots without a server', { ...shards(3), cluster: { isUp: true, slotsUp: 10_922 } }, SLOTS_AND_SHARDS],
+  ['a cluster that is down', { cluster: { ...cluster, isUp: false } }, ['error redis-slots']],
   ['no view', second(null), ['warning view-missing']],
   ['a gap', second({ gap: 'offset out of range' }), ['warning view-gap']],
   ['an older epoch', second({ epoch: '00000002' }), ['warning view-epoch']],
@@ -40,9 +51,23 @@ test.each<[string, Partial<RedisFacts>, string[]]>([
 })
 
 test('Redis: policies that lose nothing but cells are not flagged', () => {
-  expect(ofRedis({ evictionPolicy: 'volatile-lru' })).toEqual([])
-  expect(ofRedis({ evictionPolicy: 'noeviction', maxMemoryBytes: 0 })).toEqual([])
-  expect(ofRedis({ version: '10.0.1' })).toEqual([])
+  expect(ofRedis(server({ evictionPolicy: 'volatile-lru' }))).toEqual([])
+  expect(ofRedis(server({ evictionPolicy: 'noeviction', maxMemoryBytes: 0 }))).toEqual([])
+})
+
+test('Redis: a newer version, a Valkey and a server that wants a replica before it writes are not flagged', () => {
+  expect(ofRedis(server({ version: '10.0.1' }))).toEqual([])
+  expect(ofRedis(server({ product: 'Valkey', version: '8.0.1' }))).toEqual([])
+  expect(ofRedis(server({ replicas: 2, minReplicasToWrite: 1 }))).toEqual([])
+  expect(ofRedis(server({ replicas: 2, minReplicasToWrite: undefined }))).toEqual([])
+})
+
+test('Redis: what is wrong with every server of a cluster is told once, and their memory counts together', () => {
+  const full = { ...REDIS_SERVER, evictionPolicy: 'volatile-lru', maxMemoryBytes: 64 * 2 ** 20 }
+  expect(ofRedis({ servers: [full] })).toEqual(['warning redis-eviction'])
+  expect(ofRedis({ servers: [full, full], cluster })).toEqual([])
+  const stuck = { ...REDIS_SERVER, evictionPolicy: 'noeviction' }
+  expect(ofRedis({ servers: [stuck, stuck], cluster })).toEqual(['warning redis-eviction'])
 })
 
 test.each<[string, Partial<ReplicaFacts>, string[]]>([

@@ -2,7 +2,7 @@ import { readTopic, type TopicFacts } from '@tidemark/kafka'
 import type { Source } from '@tidemark/protocol'
 import { redactUrls } from '@tidemark/service'
 import { withKafka, withPostgres, withRedis } from '../connections.ts'
-import type { NamedUrl, Servers } from '../settings.ts'
+import type { Servers } from '../settings.ts'
 import { type RedisFacts, readRedis } from './redis-facts.ts'
 import { type ReplicaFacts, readReplica } from './replica-facts.ts'
 import { readSource, type SourceFacts } from './source-facts.ts'
@@ -25,14 +25,17 @@ export async function readParts(source: Source, servers: Servers): Promise<Parts
   const [primary, topic, regions, replicas] = await Promise.all([
     answerOf(withPostgres(servers.primaryUrl, (client) => readSource(client, source))),
     answerOf(withKafka(servers.kafka, (kafka) => readTopic(kafka, source.topic))),
-    askEach(servers.regions, (url) => withRedis(url, (redis) => readRedis(redis, source))),
-    askEach(servers.replicas, (url) => withPostgres(url, (client) => readReplica(client, source))),
+    askEach(servers.regions, (region) => withRedis(region.redis, (redis) => readRedis(redis, source))),
+    askEach(servers.replicas, ({ url }) => withPostgres(url, (client) => readReplica(client, source))),
   ])
   return { source: primary, topic, regions, replicas }
 }
 
-function askEach<T>(urls: readonly NamedUrl[], ask: (url: string) => Promise<T>): Promise<Named<T>[]> {
-  return Promise.all(urls.map(async ({ name, url }) => ({ name, ...(await answerOf(ask(url))) })))
+function askEach<S extends { readonly name: string }, T>(
+  servers: readonly S[],
+  ask: (server: S) => Promise<T>,
+): Promise<Named<T>[]> {
+  return Promise.all(servers.map(async (server) => ({ name: server.name, ...(await answerOf(ask(server))) })))
 }
 
 async function answerOf<T>(asked: Promise<T>): Promise<Answer<T>> {

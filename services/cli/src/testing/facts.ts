@@ -4,7 +4,7 @@ import { topicSettings } from '@tidemark/kafka'
 import type { TableMistake } from '@tidemark/postgres'
 import { defineSource, ORIGIN, parseLsn, position, type Version, version } from '@tidemark/protocol'
 import type { PrimaryFacts } from '../facts/primary-facts.ts'
-import type { RedisFacts } from '../facts/redis-facts.ts'
+import type { RedisFacts, RedisServerFacts } from '../facts/redis-facts.ts'
 import type { ReplicaFacts } from '../facts/replica-facts.ts'
 import type { SlotFacts } from '../facts/slot-facts.ts'
 import type { SourceFacts } from '../facts/source-facts.ts'
@@ -135,14 +135,19 @@ export const VIEW: View = {
   generations: {},
 }
 
-export const REDIS: RedisFacts = {
+export const REDIS_SERVER: RedisServerFacts = {
+  product: 'Redis',
   version: '6.2.11',
   isLoading: false,
   isReplica: false,
   maxMemoryBytes: 1024 ** 3,
   evictionPolicy: 'allkeys-lfu',
-  views: [VIEW, VIEW],
+  failsToSave: false,
+  replicas: 0,
+  minReplicasToWrite: 0,
 }
+
+export const REDIS: RedisFacts = { servers: [REDIS_SERVER], cluster: undefined, views: [VIEW, VIEW] }
 
 export const REPLICA: ReplicaFacts = {
   inRecovery: true,
