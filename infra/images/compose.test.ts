@@ -107,7 +107,7 @@ test('the image is installed with the pnpm of everybody else', () => {
 })
 
 test('Kafka treats topics and replicas as the local one does', () => {
-  const local = brokerSettings({ data: '', port: 0, controllerPort: 0 })
+  const local = brokerSettings({ data: '', port: 0, member: { clusterId: '', nodeId: 1, controllerPorts: [0] } })
   const given = compose.services.kafka?.environment ?? {}
   const shared = Object.entries(local).filter(([name]) => /auto\.create|replication\.factor|min\.isr/.test(name))
   expect(shared.length).toBeGreaterThan(4)

@@ -29,8 +29,18 @@ export const SCRAM = ['SCRAM-SHA-256', 'SCRAM-SHA-512'] as const
 /** Name to password. */
 export type KafkaUsers = Readonly<Record<string, string>>
 
+/** Which of a cluster's nodes a broker is; each is a controller too. */
+export interface KafkaMember {
+  readonly clusterId: string
+  /** From 1. */
+  readonly nodeId: number
+  /** Of all nodes, in the order of their ids. */
+  readonly controllerPorts: readonly number[]
+}
+
 export interface Format {
   readonly data: string
+  readonly member: KafkaMember
   /** SCRAM's names and passwords are part of what is formatted. */
   readonly users: KafkaUsers
   readonly java: string
@@ -38,23 +48,48 @@ export interface Format {
 }
 
 /**
- * Makes `data` a formatted log folder of a cluster with an id of its own. StorageTool costs the start of a Java machine, so
- * its result is copied from then on, unless there are users. (The voters are in the settings, not in what it formats.)
+ * Makes `data` a formatted log folder of this node. StorageTool costs the start of a Java machine, so its result is copied
+ * from then on, unless there are users. (The voters are in the settings, not in what it formats.)
  */
-export async function formatData({ data, users, java, jars }: Format): Promise<void> {
+export async function formatData({ data, member, users, java, jars }: Format): Promise<void> {
   await mkdir(data, { recursive: true })
-  if (Object.keys(users).length > 0) return runStorageTool(dirname(data), java, jars, scramArguments(users))
-  const template = await cached(`kafka-${KAFKA_VERSION}-formatted`, (folder) => runStorageTool(folder, java, jars))
+  if (Object.keys(users).length > 0) return runStorageTool(dirname(data), member, java, jars, scramArguments(users))
+  const template = await cached(`kafka-${KAFKA_VERSION}-formatted`, (folder) =>
+    runStorageTool(folder, { clusterId: kafkaUuid(), nodeId: 1, controllerPorts: [2] }, java, jars),
+  )
   await copyFile(join(template, 'data/bootstrap.checkpoint'), join(data, 'bootstrap.checkpoint'))
   const meta = await readFile(join(template, 'data/meta.properties'), 'utf8')
-  const ownMeta = meta.replace(/^cluster\.id=.*$/m, `cluster.id=${kafkaUuid()}`)
-  await writeFile(join(data, 'meta.properties'), ownMeta)
+  await writeFile(join(data, 'meta.properties'), ownMeta(meta, member))
 }
 
-async function runStorageTool(folder: string, java: string, jars: string, more: readonly string[] = []): Promise<void> {
+function ownMeta(meta: string, { clusterId, nodeId }: KafkaMember): string {
+  const own = { 'cluster.id': clusterId, 'node.id': nodeId, 'directory.id': kafkaUuid() }
+  return Object.entries(own).reduce(
+    (text, [name, value]) => text.replace(new RegExp(`^${name}=.*$`, 'm'), `${name}=${value}`),
+    meta,
+  )
+}
+
+async function runStorageTool(
+  folder: string,
+  member: KafkaMember,
+  java: string,
+  jars: string,
+  more: readonly string[] = [],
+): Promise<void> {
   const file = join(folder, 'format.properties')
-  await writeFile(file, propertiesText(brokerSettings({ data: join(folder, 'data'), port: 1, controllerPort: 2 })))
-  const args = ['-cp', join(jars, '*'), 'kafka.tools.StorageTool', 'format', '-t', kafkaUuid(), '-c', file, ...more]
+  await writeFile(file, propertiesText(brokerSettings({ data: join(folder, 'data'), port: 1, member })))
+  const args = [
+    '-cp',
+    join(jars, '*'),
+    'kafka.tools.StorageTool',
+    'format',
+    '-t',
+    member.clusterId,
+    '-c',
+    file,
+    ...more,
+  ]
   await promisify(execFile)(java, ['-Xmx128m', ...args], { maxBuffer: 64 * 1024 * 1024 })
 }
 
@@ -65,7 +100,7 @@ function scramArguments(users: KafkaUsers): string[] {
 }
 
 /** Sixteen bytes in URL-safe base64. The tools take a leading dash for an option. */
-function kafkaUuid(): string {
+export function kafkaUuid(): string {
   const id = randomBytes(16)
   id[0] = (id[0] as number) & 0x7f
   return id.toString('base64url')
@@ -76,27 +111,33 @@ export type KafkaSettings = Readonly<Record<string, string | number | boolean>>
 export interface BrokerPlace {
   readonly data: string
   readonly port: number
-  readonly controllerPort: number
+  readonly member: KafkaMember
 }
 
-/** One process that is broker and controller, for one machine: one replica of everything, nothing spawned in dozens. */
-export function brokerSettings({ data, port, controllerPort }: BrokerPlace): KafkaSettings {
+/**
+ * One process that is broker and controller, for one machine: nothing spawned in dozens. What Kafka keeps for itself has
+ * a replica on each node, and is acknowledged by all but one of them.
+ */
+export function brokerSettings({ data, port, member }: BrokerPlace): KafkaSettings {
+  const { nodeId, controllerPorts } = member
+  const replicas = controllerPorts.length
+  const inSync = Math.max(1, replicas - 1)
   return {
     'process.roles': 'broker,controller',
-    'node.id': 1,
-    'controller.quorum.voters': `1@127.0.0.1:${controllerPort}`,
+    'node.id': nodeId,
+    'controller.quorum.voters': controllerPorts.map((at, index) => `${index + 1}@127.0.0.1:${at}`).join(','),
     'controller.listener.names': 'CONTROLLER',
-    listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
+    listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPorts[nodeId - 1]}`,
     'log.dirs': data,
     // A misspelt topic must be an error, not a new topic.
     'auto.create.topics.enable': false,
-    'offsets.topic.replication.factor': 1,
+    'offsets.topic.replication.factor': replicas,
     'offsets.topic.num.partitions': 1,
-    'transaction.state.log.replication.factor': 1,
-    'transaction.state.log.min.isr': 1,
+    'transaction.state.log.replication.factor': replicas,
+    'transaction.state.log.min.isr': inSync,
     'transaction.state.log.num.partitions': 1,
-    'share.coordinator.state.topic.replication.factor': 1,
-    'share.coordinator.state.topic.min.isr': 1,
+    'share.coordinator.state.topic.replication.factor': replicas,
+    'share.coordinator.state.topic.min.isr': inSync,
     'share.coordinator.state.topic.num.partitions': 1,
     // Consumers need not wait for others that might join in a moment.
     'group.initial.rebalance.delay.ms': 0,

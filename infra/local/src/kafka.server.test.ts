@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { Kafka, logLevel, Partitioners } from 'kafkajs'
 import { localServers } from './given-servers.ts'
-import { brokersAnswer, KafkaServer } from './kafka.ts'
+import { KafkaServer } from './kafka.ts'
+import { brokersAnswer } from './kafka-client.ts'
 import { waitUntil } from './wait.ts'
 
 const IN_TIME = { timeoutMs: 20_000 }

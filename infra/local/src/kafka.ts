@@ -1,16 +1,18 @@
 import { stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Kafka, logLevel } from 'kafkajs'
 import type { ChildSpec } from './child.ts'
 import { LocalServerError } from './errors.ts'
 import { findJava } from './java.ts'
+import { brokersAnswer } from './kafka-client.ts'
 import {
   brokerSettings,
   formatData,
   KAFKA_FOLDER,
+  type KafkaMember,
   type KafkaSettings,
   type KafkaUsers,
   kafkaJars,
+  kafkaUuid,
   propertiesText,
 } from './kafka-files.ts'
 import { type KafkaListeners, listenerSettings, portsOf } from './kafka-listeners.ts'
@@ -30,12 +32,14 @@ export interface KafkaOptions extends ServerOptions {
   readonly listeners?: KafkaListeners
   /** Whom the listeners with SASL know, by PLAIN and SCRAM. */
   readonly users?: KafkaUsers
+  /** Its place in a cluster. Without it, it is a cluster by itself. */
+  readonly member?: KafkaMember
 }
 
 interface Place {
   readonly folder: ServerFolder
   readonly port: number
-  readonly controllerPort: number
+  readonly member: KafkaMember
   readonly heapMb: number
   readonly settings: KafkaSettings
   readonly listeners: KafkaListeners
@@ -46,7 +50,7 @@ interface Place {
   readonly onDeath: ServerOptions['onDeath']
 }
 
-/** A Kafka of one broker on this machine. */
+/** A Kafka broker of this machine. */
 export class KafkaServer extends ServerProcess {
   readonly port: number
   readonly #place: Place
@@ -66,7 +70,7 @@ export class KafkaServer extends ServerProcess {
     const server = new KafkaServer({
       folder: undo.use(await openServerFolder(options.dir)),
       port: options.port ?? (await freePort()),
-      controllerPort: await freePort(),
+      member: options.member ?? { clusterId: kafkaUuid(), nodeId: 1, controllerPorts: [await freePort()] },
       heapMb: options.heapMb ?? DEFAULT_HEAP_MB,
       settings: options.settings ?? {},
       listeners,
@@ -117,41 +121,20 @@ export class KafkaServer extends ServerProcess {
   }
 
   async #writeProperties(): Promise<string> {
-    const { settings, users, java, jars } = this.#place
+    const { settings, member, users, java, jars } = this.#place
     const data = join(this.dir, 'data')
     const isFormatted = await stat(join(data, 'meta.properties')).catch(() => undefined)
-    if (!isFormatted) await formatData({ data, users, java, jars })
+    if (!isFormatted) await formatData({ data, member, users, java, jars })
     const properties = join(this.dir, 'server.properties')
     await writeFile(properties, propertiesText({ ...(await this.#brokerSettings(data)), ...settings }))
     return properties
   }
 
   async #brokerSettings(data: string): Promise<KafkaSettings> {
-    const { port, controllerPort, listeners, listenerPorts: ports, users } = this.#place
-    const broker = brokerSettings({ data, port, controllerPort })
+    const { port, member, listeners, listenerPorts: ports, users } = this.#place
+    const broker = brokerSettings({ data, port, member })
     if (ports.size === 0) return broker
     const before = String(broker.listeners)
     return { ...broker, ...(await listenerSettings(listeners, users, { folder: this.dir, ports, before })) }
-  }
-}
-
-/** Whether the brokers answer, and the coordinator of groups too: it comes up last, and every consumer needs it. */
-export async function brokersAnswer(brokers: string): Promise<boolean> {
-  const kafka = new Kafka({
-    clientId: 'tidemark-local',
-    brokers: brokers.split(','),
-    connectionTimeout: 1_000,
-    requestTimeout: 5_000,
-    retry: { retries: 0 },
-    logLevel: logLevel.NOTHING,
-  })
-  const admin = kafka.admin()
-  try {
-    await admin.connect()
-    // It makes the client learn who the brokers are; nothing else here does.
-    await admin.describeCluster()
-    return (await admin.describeGroups(['tidemark-local'])).groups.length === 1
-  } finally {
-    await admin.disconnect()
   }
 }

@@ -11,7 +11,7 @@ const SLOTS = 16_384
 const AGREE_TIMEOUT_MS = 30_000
 const MIGRATE_TIMEOUT_MS = 5_000
 
-export type ClusterOptions = Pick<ServerOptions, 'onDeath' | 'onProgress' | 'signal'> & {
+export type RedisClusterOptions = Pick<ServerOptions, 'onDeath' | 'onProgress' | 'signal'> & {
   /** Of each master; none unless given. */
   readonly replicas?: number
   /** Of every node. */
@@ -36,7 +36,7 @@ export class RedisCluster implements AsyncDisposable {
     this.#resources = resources
   }
 
-  static async start({ replicas = 0, ...options }: ClusterOptions = {}): Promise<RedisCluster> {
+  static async start({ replicas = 0, ...options }: RedisClusterOptions = {}): Promise<RedisCluster> {
     await using resources = new AsyncDisposableStack()
     const nodes: RedisServer[] = []
     for (let n = 0; n < MASTERS * (1 + replicas); n += 1) nodes.push(resources.use(await startNode(n, options)))
@@ -152,7 +152,7 @@ export class RedisCluster implements AsyncDisposable {
   }
 }
 
-async function startNode(n: number, { settings, ...options }: ClusterOptions): Promise<RedisServer> {
+async function startNode(n: number, { settings, ...options }: RedisClusterOptions): Promise<RedisServer> {
   return RedisServer.start({
     ...options,
     name: `node ${n}`,

@@ -1,5 +1,6 @@
 import { type GivenServers, REGIONS, type ServerUrls, serverEnvironment } from './given-servers.ts'
-import { brokersAnswer, KafkaServer } from './kafka.ts'
+import { KafkaServer } from './kafka.ts'
+import { brokersAnswer } from './kafka-client.ts'
 import { PostgresServer, postgresAnswers } from './postgres.ts'
 import { RedisServer } from './redis.ts'
 import { redisAnswers } from './redis-client.ts'
