@@ -15,8 +15,17 @@ export interface Cell {
   readonly payload: Buffer
 }
 
+/** The right to load a key, which one holder has until the end, ms since 1970 by this Redis' clock. */
+export interface Lease {
+  readonly id: string
+  readonly endsAtMs: number
+}
+
 const HEAD_BYTES = 64
 const LEASE_BYTES = 29
+const TIME_DIGITS = 13
+/** A cell without its value is no longer than this. */
+export const MAX_HEAD_BYTES = HEAD_BYTES + LEASE_BYTES
 const HEAD = /^1[LS-][0-9a-f]{48}\d{13}(?:-|\+.{16}\d{13})/s
 
 /**
@@ -26,8 +35,7 @@ const HEAD = /^1[LS-][0-9a-f]{48}\d{13}(?:-|\+.{16}\d{13})/s
  */
 export function decodeCell(raw: Buffer | null): Cell | null {
   if (raw === null) return null
-  const head = HEAD.exec(raw.toString('latin1', 0, HEAD_BYTES + LEASE_BYTES))?.[0]
-  if (head === undefined) throw malformed()
+  const head = headOf(raw)
   const state = head[1]
   if (state === '-') return null
   const loadedAt = Number(head.slice(50, 63))
@@ -39,9 +47,24 @@ export function decodeCell(raw: Buffer | null): Cell | null {
   }
 }
 
+/** The lease that is out, be there a value or not; null when there is none. Throws CELL_MALFORMED. */
+export function decodeLease(raw: Buffer | null): Lease | null {
+  if (raw === null) return null
+  const head = headOf(raw)
+  if (head.length === HEAD_BYTES) return null
+  return { id: head.slice(HEAD_BYTES, -TIME_DIGITS), endsAtMs: Number(head.slice(-TIME_DIGITS)) }
+}
+
+/** All that comes before the value. */
+function headOf(raw: Buffer): string {
+  const head = HEAD.exec(raw.toString('latin1', 0, MAX_HEAD_BYTES))?.[0]
+  if (head === undefined) throw malformed()
+  return head
+}
+
 /** A time in the 13 digits that a cell holds. */
 export function encodeTime(ms: number | null): string {
-  return String(Math.floor(ms ?? 0)).padStart(13, '0')
+  return String(Math.floor(ms ?? 0)).padStart(TIME_DIGITS, '0')
 }
 
 function malformed(): TidemarkError {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { type Position, parsePosition, type Version } from '@tidemark/protocol'
-import { type Cell, decodeCell, encodeTime, type Label } from './cell.ts'
+import { type Cell, decodeCell, encodeTime, type Label, MAX_HEAD_BYTES } from './cell.ts'
+import { type Inspection, inspectionIn } from './inspection.ts'
 import type { PartitionKeys } from './keys.ts'
 import { type RedisClient, Script } from './script.ts'
 import { decodeOffset, decodeView, encodeEpoch, encodeOffset, type View } from './view.ts'
@@ -43,6 +44,19 @@ export type ApplyResult =
   | { readonly code: 'view-missing' }
   | { readonly code: 'epoch-unannounced' }
 
+/** Records of one partition that are applied once more, from wherever in its log. */
+export interface Repair {
+  readonly epochStart: Position | null
+  readonly floors: readonly { readonly keyspace: string; readonly position: Position }[]
+  /** Updates are not looked at: a row's projection from the past is no repair. */
+  readonly events: readonly Omit<Invalidation, 'update'>[]
+}
+
+export type ReplayResult =
+  | { readonly code: 'replayed'; readonly outcomes: readonly Outcome[] }
+  | { readonly code: 'view-missing' }
+  | { readonly code: 'epoch-unannounced' }
+
 export type LeaseResult =
   | { readonly code: 'granted'; readonly required: Position; readonly granted: Position }
   | { readonly code: 'changed' }
@@ -82,6 +96,8 @@ const LEASE = new Script('lease-6')
 const FILL = new Script('fill-6')
 const RELEASE = new Script('release-1')
 const DECLARE_GAP = new Script('declare_gap-5')
+const REPLAY = new Script('replay')
+const INSPECT = new Script('inspect-6')
 
 /** The view and cell of a key, as one command read them. */
 export interface Sight {
@@ -221,6 +237,38 @@ export class Guard {
     const args = [this.#keys.feed, encodeOffset(next), cause, seen, encodeEpoch(epoch)]
     const answer = await DECLARE_GAP.run(this.#redis, this.#partitionKeys, args)
     return answer[0] === 'DECLARED'
+  }
+
+  /** Applies records once more: they can only make things fresher, and say nothing of how far the worker is. */
+  async replay({ epochStart, floors, events }: Repair, limits: TombstoneLimits): Promise<ReplayResult> {
+    const answer = await REPLAY.run(
+      this.#redis,
+      [...this.#partitionKeys, ...events.map((e) => this.#keys.cell(e.key))],
+      [
+        this.#keys.feed,
+        epochStart ?? '',
+        String(limits.perGeneration),
+        String(limits.generationMs),
+        String(floors.length),
+        ...floors.flatMap((f) => [f.keyspace, f.position]),
+        ...events.flatMap((e) => [e.key, e.version, String(e.retainStaleMs)]),
+      ],
+    )
+    switch (answer[0]) {
+      case 'REPLAYED':
+        return { code: 'replayed', outcomes: Array.from(String(answer[1]), outcomeOf) }
+      case 'VIEW_MISSING':
+        return { code: 'view-missing' }
+      case 'EPOCH_UNANNOUNCED':
+        return { code: 'epoch-unannounced' }
+      default:
+        throw unexpected('replay', answer)
+    }
+  }
+
+  /** All that Redis knows of a key at one instant, but for its value. Nothing is written. */
+  async inspect(key: string): Promise<Inspection> {
+    return inspectionIn(await INSPECT.run(this.#redis, this.#keysWith(key), [key, String(MAX_HEAD_BYTES)]))
   }
 
   #keysWith(key: string): string[] {

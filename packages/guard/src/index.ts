@@ -1,4 +1,5 @@
-export { type Cell, decodeCell, type Label } from './cell.ts'
+export { type Cell, decodeCell, decodeLease, type Label, type Lease } from './cell.ts'
+export { Feed, type FeedOptions, type FeedSubscriber, type News } from './feed.ts'
 export { type Demand, type Doubt, judge, type Terms, type Verdict } from './freshness.ts'
 export {
   type ApplyResult,
@@ -9,11 +10,15 @@ export {
   type Invalidation,
   type LeaseResult,
   type Outcome,
+  type Repair,
+  type ReplayResult,
   type Sight,
   type TombstoneLimits,
   type Update,
 } from './guard.ts'
+export { type Inspection, type Malformed, requiredOf } from './inspection.ts'
 export { GENERATIONS, type PartitionKeys, partitionKeys } from './keys.ts'
+export type { Loss } from './partition-feed.ts'
 export type { RedisClient } from './script.ts'
 export { DEFAULT_TOMBSTONE_BOUNDS, type TombstoneBounds, tombstoneLimits } from './tombstone-bounds.ts'
 export { decodeView, floorOf, offsetOf, type View } from './view.ts'

@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
+import { FeedTap } from './testing/feed-tap.ts'
 import { operations } from './testing/operation.ts'
 import { PartitionContext } from './testing/partition-context.ts'
 import { Twins } from './testing/twins.ts'
@@ -17,6 +18,10 @@ const ANSWERS = [
   ...['granted', 'changed', 'busy', 'view-missing', 'gap'].map((code) => `lease ${code}`),
   ...['stored', 'stale', 'older', 'lease-lost', 'view-missing', 'gap'].map((code) => `fill ${code}`),
   ...['declareGap true', 'declareGap false'],
+  ...['replayed', 'view-missing', 'epoch-unannounced'].map((code) => `replay ${code}`),
+  ...['removed', 'retained', 'kept', 'absent', 'old-epoch'].map((outcome) => `replayed ${outcome}`),
+  ...['next', 'first', 'gap', 'epoch'].map((loss) => `told ${loss}`),
+  'copy kept',
 ]
 
 test(
@@ -24,11 +29,12 @@ test(
   async () => {
     await using ctx = await PartitionContext.empty()
     const answers = new Map<string, number>()
+    await using tap = new FeedTap(ctx.redis.duplicate())
     let performed = 0
     for (let seed = SEED; performed < OPERATIONS; seed++) {
       const property = fc.asyncProperty(operations, async (sequence) => {
         await ctx.clear()
-        const twins = new Twins(ctx, answers)
+        await using twins = await Twins.open(ctx, tap, answers)
         for (const operation of sequence) await twins.perform(operation)
         performed += sequence.length
       })

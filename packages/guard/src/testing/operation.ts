@@ -20,6 +20,12 @@ export type Operation =
       readonly watermark: Step | null
     }
   | {
+      readonly kind: 'replay'
+      readonly epochStart: 'none' | 'new' | 'again' | 'old'
+      readonly events: readonly { readonly key: string; readonly at: Step; readonly retainSteps: number }[]
+      readonly floors: readonly { readonly keyspace: string; readonly at: Step }[]
+    }
+  | {
       readonly kind: 'lease'
       readonly key: string
       readonly sees: boolean
@@ -94,6 +100,21 @@ const apply = fc.record({
   watermark: fc.option(step, { freq: 2 }),
 })
 
+/** Of what an operator takes from the log; some of it lies beyond what the worker has applied. */
+const replay = fc.record({
+  kind: fc.constant('replay' as const),
+  epochStart: weighed<'none' | 'again' | 'old'>([8, 'none'], [1, 'again'], [1, 'old']),
+  events: fc.array(
+    fc.record({
+      key,
+      at: fc.record({ by: fc.integer({ min: -6, max: 2 }), epochs: weighed([30, 0], [2, -1], [1, 1]) }),
+      retainSteps: weighed([2, 0], [1, 2]),
+    }),
+    { maxLength: 4 },
+  ),
+  floors: fc.array(fc.record({ keyspace: fc.constantFrom('x', 'y', '*'), at: step }), { maxLength: 1 }),
+})
+
 const lease = fc.record({
   kind: fc.constant('lease' as const),
   key,
@@ -150,6 +171,7 @@ export const operations: fc.Arbitrary<readonly Operation[]> = fc
   .array(
     fc.oneof(
       { weight: 40, arbitrary: one(apply) },
+      { weight: 5, arbitrary: one(replay) },
       { weight: 20, arbitrary: load },
       { weight: 12, arbitrary: one(lease) },
       { weight: 15, arbitrary: one(fill) },

@@ -6,7 +6,7 @@ import { type ApplyResult, type Batch, DEFAULT_TOMBSTONE_LIMITS, Guard, type Tom
 import { type PartitionKeys, partitionKeys } from '../keys.ts'
 import type { View } from '../view.ts'
 
-const PARTITION = 3
+export const PARTITION = 3
 export const KEYSPACE = 'product'
 export const LEASE_MS = 600_000
 export const TTL_MS = 1_800_000
@@ -23,7 +23,7 @@ export class PartitionContext implements AsyncDisposable {
   readonly redis: Redis
   readonly keys: PartitionKeys
   readonly guard: Guard
-  readonly #prefix = `guard-${randomBytes(6).toString('hex')}`
+  readonly prefix = `guard-${randomBytes(6).toString('hex')}`
   #offset = 0n
   #leases = 0
 
@@ -50,7 +50,7 @@ export class PartitionContext implements AsyncDisposable {
 
   private constructor(redis: Redis) {
     this.redis = redis
-    this.keys = partitionKeys(this.#prefix, PARTITION)
+    this.keys = partitionKeys(this.prefix, PARTITION)
     this.guard = new Guard(redis, this.keys)
   }
 
@@ -126,7 +126,7 @@ export class PartitionContext implements AsyncDisposable {
 
   /** Removes all that is under the prefix. */
   async clear(): Promise<void> {
-    const mine = await this.redis.keys(`${this.#prefix}*`)
+    const mine = await this.redis.keys(`${this.prefix}*`)
     if (mine.length > 0) await this.redis.del(mine)
   }
 

@@ -1,4 +1,13 @@
-import type { ApplyResult, Batch, FillResult, Invalidation, LeaseResult, Outcome } from '../guard.ts'
+import type {
+  ApplyResult,
+  Batch,
+  FillResult,
+  Invalidation,
+  LeaseResult,
+  Outcome,
+  Repair,
+  ReplayResult,
+} from '../guard.ts'
 import { GENERATIONS } from '../keys.ts'
 
 /**
@@ -47,6 +56,20 @@ export type ModelFill =
   | { readonly code: 'stale'; readonly required: Point }
   | { readonly code: Exclude<FillResult['code'], 'stale'> }
 
+/** What subscribers are told, with points for positions. */
+export interface ModelMessage {
+  readonly from: bigint
+  readonly next: bigint
+  readonly epoch: number
+  readonly watermark: Point
+  readonly newest: Point
+  readonly beat: number
+  readonly gap: string | null
+  readonly keys: readonly string[]
+  /** All of them, when one rose. */
+  readonly floors: ReadonlyMap<string, Point> | null
+}
+
 export const pointOf = (text: string): Point => BigInt(`0x${text}`)
 export const epochIn = (point: Point): number => Number(point >> 64n)
 const max = (...points: Point[]): Point => points.reduce((a, b) => (a > b ? a : b))
@@ -56,6 +79,8 @@ export class ReferenceModel {
   readonly cells = new Map<string, ModelCell>()
   /** Slot → key → version. A slot that is not there was dropped or evicted. */
   readonly tombstones = new Map<number, Map<string, Point>>()
+  /** What subscribers were told, until somebody takes it. */
+  readonly told: ModelMessage[] = []
 
   /** What a label must begin at to be stored under the key (6.2), by a view that is there. */
   required(key: string, keyspace: string): Point {
@@ -75,21 +100,51 @@ export class ReferenceModel {
 
     view.epoch = epoch
     this.#noticeEvicted(view)
-    if (start !== null && epochIn(start) === epoch) raiseFloor(view, '*', start)
-    for (const floor of batch.floors) {
-      const point = pointOf(floor.position)
-      if (epochIn(point) >= epoch) raiseFloor(view, floor.keyspace, point)
-    }
-    const outcomes = batch.events.map((event): Outcome => {
-      const version = pointOf(event.version)
-      if (epochIn(version) < epoch) return 'old-epoch'
-      this.#bury(view, event.key, version, perGeneration)
-      view.newest = max(view.newest, version)
-      return this.#update(view, event, version) ?? this.#invalidate(event.key, version, event.retainStaleMs)
-    })
+    const floors = new Map(view.floors)
+    this.#raiseFloors(view, batch)
+    const outcomes = batch.events.map((event) => this.#applyEvent(view, event, perGeneration))
     if (batch.watermark) this.#advance(view, pointOf(batch.watermark.position), batch.watermark.beatMs)
     view.offset = batch.next
+    this.#tell(batch.from, keysApplied(batch.events, outcomes), floors)
     return { code: 'applied', outcomes }
+  }
+
+  /** Records once more, as repairs: how far the worker is stays as it is, but for N, which covers every tombstone. */
+  replay(repair: Repair, perGeneration: number): ReplayResult {
+    const { view } = this
+    if (!view) return { code: 'view-missing' }
+    const starts = repair.epochStart === null ? [] : [pointOf(repair.epochStart)]
+    if ([...starts, ...pointsOf(repair)].some((p) => epochIn(p) > view.epoch)) return { code: 'epoch-unannounced' }
+    this.#noticeEvicted(view)
+    const floors = new Map(view.floors)
+    this.#raiseFloors(view, repair)
+    const events = repair.events.map(({ key, version, retainStaleMs }) => ({ key, version, retainStaleMs }))
+    const outcomes = events.map((event) => this.#applyEvent(view, event, perGeneration))
+    this.#tell(view.offset, keysApplied(events, outcomes), floors)
+    return { code: 'replayed', outcomes }
+  }
+
+  #raiseFloors(view: ModelView, { epochStart, floors }: Pick<Batch, 'epochStart' | 'floors'>): void {
+    if (epochStart !== null && epochIn(pointOf(epochStart)) === view.epoch) raiseFloor(view, '*', pointOf(epochStart))
+    for (const { keyspace, position } of floors) {
+      if (epochIn(pointOf(position)) >= view.epoch) raiseFloor(view, keyspace, pointOf(position))
+    }
+  }
+
+  #applyEvent(view: ModelView, event: Invalidation, perGeneration: number): Outcome {
+    const version = pointOf(event.version)
+    if (epochIn(version) < view.epoch) return 'old-epoch'
+    this.#bury(view, event.key, version, perGeneration)
+    view.newest = max(view.newest, version)
+    return this.#update(view, event, version) ?? this.#invalidate(event.key, version, event.retainStaleMs)
+  }
+
+  /** One message for each that changed something, from where the view stood to where it stands. */
+  #tell(from: bigint, keys: readonly string[], before: ReadonlyMap<string, Point>): void {
+    const { offset, epoch, watermark, newest, beat, gap, floors } = this.view!
+    const rose = floors.size > before.size || [...floors].some(([name, floor]) => floor > before.get(name)!)
+    const risen = rose ? new Map(floors) : null
+    this.told.push({ from, next: offset, epoch, watermark, newest, beat, gap, keys, floors: risen })
   }
 
   /** 4, "Kafka": a gap ends with the first watermark from where it was declared. */
@@ -206,6 +261,7 @@ export class ReferenceModel {
     if (!this.view) this.tombstones.clear()
     const known = this.view ?? nothingKnown()
     this.view = { ...known, epoch: Math.max(known.epoch, epoch), offset: next, gap: cause }
+    this.#tell(next, [], this.view.floors)
     return true
   }
 
@@ -234,8 +290,12 @@ function raiseFloor(view: ModelView, keyspace: string, point: Point): void {
   view.floors.set(keyspace, max(point, view.floors.get(keyspace) ?? 0n))
 }
 
+function keysApplied(events: readonly Invalidation[], outcomes: readonly Outcome[]): string[] {
+  return events.flatMap(({ key }, i) => (outcomes[i] === 'old-epoch' ? [] : [key]))
+}
+
 /** All that a batch says, but for the start of an epoch. */
-function pointsOf(batch: Batch): Point[] {
+function pointsOf(batch: Pick<Batch, 'floors' | 'events'> & Partial<Batch>): Point[] {
   const watermark = batch.watermark ? [batch.watermark.position] : []
   return [...watermark, ...batch.floors.map((f) => f.position), ...batch.events.map((e) => e.version)].map(pointOf)
 }

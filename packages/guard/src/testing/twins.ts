@@ -2,14 +2,22 @@ import assert from 'node:assert/strict'
 import { isDeepStrictEqual } from 'node:util'
 import { expect } from '@jest/globals'
 import { type Position, position, type Version } from '@tidemark/protocol'
-import type { Batch, Outcome, Update } from '../guard.ts'
+import { Feed, type News } from '../feed.ts'
+import { decodeFeedMessage, type FeedMessage } from '../feed-message.ts'
+import type { Batch, Outcome, Repair, Update } from '../guard.ts'
+import type { Loss } from '../partition-feed.ts'
+import { Copies } from './copies.ts'
+import type { FeedTap } from './feed-tap.ts'
 import { type Id, KEYS, KEYSPACES, type Operation, type Step } from './operation.ts'
-import { leaseId, type PartitionContext } from './partition-context.ts'
+import { leaseId, PARTITION, type PartitionContext } from './partition-context.ts'
 import { type PartitionState, stateInModel, stateInRedis, TTL_STEP_MS } from './partition-state.ts'
-import { epochIn, type ModelValue, type Point, pointOf, ReferenceModel } from './reference-model.ts'
+import { epochIn, type ModelMessage, type ModelValue, type Point, pointOf, ReferenceModel } from './reference-model.ts'
 
 /** So few that generations rotate all the time. */
 const PER_GENERATION = 3
+const LIMITS = { perGeneration: PER_GENERATION, generationMs: 100 * TTL_STEP_MS }
+/** Longer than the test. */
+const SILENCE_MS = 3_600_000
 const FIRST_LSN = 1_000n
 const FOREIGN = 'f'.repeat(16)
 const LSN_BITS = (1n << 64n) - 1n
@@ -26,6 +34,10 @@ const point = (epoch: number, lsn: bigint): Point => (BigInt(epoch) << 64n) | ls
  */
 export class Twins {
   readonly #ctx: PartitionContext
+  readonly #tap: FeedTap
+  readonly #feed: Feed
+  readonly #copies: Copies
+  #lost: Loss | null = null
   readonly #model = new ReferenceModel()
   /** How often each answer was given, over all. */
   readonly #answers: Map<string, number>
@@ -38,18 +50,41 @@ export class Twins {
   readonly #newestApplied = new Map<string, Point>()
   #before: PartitionState = { view: null, tombstones: {}, cells: {} }
 
-  constructor(ctx: PartitionContext, answers: Map<string, number>) {
+  static async open(ctx: PartitionContext, tap: FeedTap, answers: Map<string, number>): Promise<Twins> {
+    const copies = new Copies(PARTITION, (key) => KEYSPACES[key]!)
+    let twins: Twins | null = null
+    const listener = (news: News) => {
+      copies.follow(news)
+      if ('dropped' in news && twins) twins.#lost = news.dropped
+    }
+    const { prefix } = ctx
+    const feed = await Feed.open({ subscriber: tap, prefix, partitions: [PARTITION], silenceMs: SILENCE_MS, listener })
+    copies.feed = feed
+    twins = new Twins(ctx, tap, feed, copies, answers)
+    return twins
+  }
+
+  private constructor(ctx: PartitionContext, tap: FeedTap, feed: Feed, copies: Copies, answers: Map<string, number>) {
     this.#ctx = ctx
+    this.#tap = tap
+    this.#feed = feed
+    this.#copies = copies
     this.#answers = answers
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#feed[Symbol.asyncDispose]()
   }
 
   async perform(operation: Operation): Promise<void> {
     const forgets = await this.#do(operation)
-    const after = await stateInRedis(this.#ctx.redis, this.#ctx.keys, KEYS)
+    await this.#listen()
+    const [after] = await Promise.all([stateInRedis(this.#ctx.redis, this.#ctx.keys, KEYS), this.#keepCopies()])
     const expected = stateInModel(this.#model)
     // jest's comparison is ten times slower, and is wanted for its message.
     if (!isDeepStrictEqual(after, expected)) expect(after).toEqual(expected)
     this.#expectGuarded(after)
+    this.#expectCopiesGuarded()
     if (!forgets) this.#expectMonotonic(after)
     this.#before = after
   }
@@ -59,6 +94,9 @@ export class Twins {
     switch (operation.kind) {
       case 'apply':
         await this.#apply(operation)
+        return false
+      case 'replay':
+        await this.#replay(operation)
         return false
       case 'lease':
         await this.#lease(operation)
@@ -82,20 +120,43 @@ export class Twins {
 
   async #apply(operation: Operation & { kind: 'apply' }): Promise<void> {
     const batch = this.#batchOf(operation)
-    const limits = { perGeneration: PER_GENERATION, generationMs: 100 * TTL_STEP_MS }
-    const answer = await this.#ctx.guard.apply(batch, limits)
+    const answer = await this.#ctx.guard.apply(batch, LIMITS)
     expect(answer).toEqual(this.#model.apply(batch, PER_GENERATION))
     this.#tally(`apply ${answer.code}`)
     if (answer.code !== 'applied') return
-    for (const [i, outcome] of answer.outcomes.entries()) this.#recordApplied(batch, i, outcome)
+    for (const [i, outcome] of answer.outcomes.entries()) this.#recordApplied(batch, i, `event ${outcome}`)
   }
 
-  #recordApplied(batch: Batch, index: number, outcome: Outcome): void {
-    this.#tally(`event ${outcome}`)
-    if (outcome === 'old-epoch') return
+  #recordApplied(batch: Pick<Batch, 'events'>, index: number, outcome: `${'event' | 'replayed'} ${Outcome}`): void {
+    this.#tally(outcome)
+    if (outcome.endsWith('old-epoch')) return
     const { key, version } = batch.events[index]!
     const known = this.#newestApplied.get(key) ?? 0n
     this.#newestApplied.set(key, known > pointOf(version) ? known : pointOf(version))
+  }
+
+  /** An epoch is announced by the log alone. */
+  async #replay(operation: Operation & { kind: 'replay' }): Promise<void> {
+    const end = point(this.#epoch, this.#lsn)
+    const there = ({ by, epochs }: Step) => end + BigInt(by) + (BigInt(Math.max(epochs, -this.#epoch)) << 64n)
+    const start =
+      operation.epochStart === 'none'
+        ? null
+        : positionOf(operation.epochStart === 'old' ? there({ by: 1, epochs: -1 }) : end)
+    const repair: Repair = {
+      epochStart: start,
+      floors: operation.floors.map((f) => ({ keyspace: f.keyspace, position: positionOf(there(f.at)) })),
+      events: operation.events.map((e) => ({
+        key: e.key,
+        version: versionOf(there(e.at)),
+        retainStaleMs: e.retainSteps * TTL_STEP_MS,
+      })),
+    }
+    const answer = await this.#ctx.guard.replay(repair, LIMITS)
+    expect(answer).toEqual(this.#model.replay(repair, PER_GENERATION))
+    this.#tally(`replay ${answer.code}`)
+    if (answer.code !== 'replayed') return
+    for (const [i, outcome] of answer.outcomes.entries()) this.#recordApplied(repair, i, `replayed ${outcome}`)
   }
 
   #batchOf(operation: Operation & { kind: 'apply' }): Batch {
@@ -207,7 +268,9 @@ export class Twins {
   }
 
   /** What befalls a partition without any command: evictions, the loss of all, and time. */
-  async #suffer(operation: Exclude<Operation, { kind: 'apply' | 'lease' | 'fill' | 'release' | 'declareGap' }>) {
+  async #suffer(
+    operation: Exclude<Operation, { kind: 'apply' | 'replay' | 'lease' | 'fill' | 'release' | 'declareGap' }>,
+  ) {
     const { redis, keys } = this.#ctx
     switch (operation.kind) {
       case 'evictCell':
@@ -254,12 +317,41 @@ export class Twins {
     generation.old = true
   }
 
+  /** What was told agrees with the state, and goes on where the last message ended; copies are kept by it. */
+  async #listen(): Promise<void> {
+    for (const expected of this.#model.told.splice(0)) {
+      this.#lost = null
+      const told = messageState(decodeFeedMessage(await this.#tap.deliver()))
+      if (!isDeepStrictEqual(told, expected)) expect(told).toEqual(expected)
+      this.#tally(`told ${this.#lost ?? 'next'}`)
+      assert(this.#lost !== 'hole' && this.#lost !== 'again', `the feed is not unbroken: ${this.#lost}`)
+    }
+    assert.equal(this.#tap.waiting, 0, 'what changed nothing tells nothing')
+  }
+
+  async #keepCopies(): Promise<void> {
+    const reads = KEYS.map(async (key) => {
+      const read = this.#copies.begin(key)
+      this.#copies.finish(read, await this.#ctx.guard.look(key))
+    })
+    await Promise.all(reads)
+  }
+
   /** I2: no live value lacks an invalidation of its key that was applied. */
   #expectGuarded(state: PartitionState): void {
     for (const [key, cell] of Object.entries(state.cells)) {
       if (cell.state !== 'live') continue
       const newest = this.#newestApplied.get(key)
       if (newest !== undefined) assert(newest < cell.low, `I2: ${key} lacks an event that was applied`)
+    }
+  }
+
+  /** No copy in the process lacks one either. */
+  #expectCopiesGuarded(): void {
+    for (const [key, { label }] of this.#copies.entries()) {
+      this.#tally('copy kept')
+      const newest = this.#newestApplied.get(key)
+      if (newest !== undefined) assert(newest < pointOf(label.low), `a copy of ${key} lacks an event that was applied`)
     }
   }
 
@@ -274,6 +366,18 @@ export class Twins {
 
   #tally(answer: string): void {
     this.#answers.set(answer, (this.#answers.get(answer) ?? 0) + 1)
+  }
+}
+
+function messageState({ epoch, watermark, newest, floors, gap, many, ...rest }: FeedMessage): ModelMessage {
+  assert(!many, 'few keys are named')
+  return {
+    ...rest,
+    epoch: Number.parseInt(epoch, 16),
+    watermark: pointOf(watermark),
+    newest: pointOf(newest),
+    floors: floors ? new Map(Object.entries(floors).map(([name, floor]) => [name, pointOf(floor)])) : null,
+    gap: gap ?? null,
   }
 }
 
