@@ -90,16 +90,19 @@ export function wantsReconnection(error: Error): boolean {
   return traits.reconnect === true
 }
 
-/**
- * What a client threw, with kind and code.
- *
- * @param trouble why there is no connection, where the client knows: what it tells a command is that there is none
- */
-export function redisError(error: unknown, trouble?: unknown): RedisError {
-  const kind = kindOf(error)
-  const isTold = kind !== 'disconnected' || trouble === undefined
-  const told = isTold ? error : trouble
-  return described(isTold ? kind : kindOf(trouble), told)
+/** What only the client knows. */
+export interface Circumstances {
+  /** Why there is no connection: a command itself learns only that there is none. */
+  readonly trouble?: unknown
+  readonly isCluster: boolean
+}
+
+/** What a client threw, with kind and code. */
+export function redisError(error: unknown, { trouble, isCluster }: Circumstances): RedisError {
+  const told = trouble !== undefined && kindOf(error) === 'disconnected' ? trouble : error
+  const kind = kindOf(told)
+  // A client of one server does not go where it is sent; a cluster's does, and tells only that it went on for too long.
+  return described(kind === 'slot-moving' && !isCluster ? 'is-cluster' : kind, told)
 }
 
 function described(kind: RedisErrorKind, cause: unknown): RedisError {

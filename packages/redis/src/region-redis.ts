@@ -29,7 +29,7 @@ export class RegionRedis {
       return answer
     } catch (error) {
       if (kindOf(error) === 'no-script') throw error
-      throw redisError(error, this.#trouble)
+      throw redisError(error, { trouble: this.#trouble, isCluster: this.#client.isCluster })
     }
   }
 
@@ -55,9 +55,10 @@ export class RegionRedis {
   }
 
   #noted(error: Error): void {
+    // Once: whoever sends a command learns of it too, and reports it with the outage's length.
+    const level = this.#trouble === undefined ? 'info' : 'debug'
     this.#trouble = error
-    // Whoever sends a command learns of it, and reports it with the outage's length.
-    this.#log?.debug({ reason: redactUrls(error.message) }, 'Redis connection failed')
+    this.#log?.[level]({ reason: redactUrls(error.message) }, 'Redis connection failed')
   }
 }
 

@@ -1,7 +1,7 @@
+import { type RegionRedis, redisConnection } from '@tidemark/redis'
 import { openTidemark } from '@tidemark/refill'
 import { type Logger, outageLevel, retrying, runService } from '@tidemark/service'
 import { Health, refillMetrics, startTelemetry } from '@tidemark/telemetry'
-import type { Redis } from 'ioredis'
 import type { Pool } from 'pg'
 // Imported, not loaded by a path from the settings: what the shop reads is checked against its keyspaces' types.
 import source from '../tidemark.config.ts'
@@ -19,6 +19,7 @@ await runService({
   settings: storefrontSettings,
   run: async (given, { signal, log }) => {
     await using resources = new AsyncDisposableStack()
+    const connection = redisConnection(given)
     const region = given.TIDEMARK_REGION
     const health = new Health()
     const telemetry = await startTelemetry({
@@ -30,7 +31,7 @@ await runService({
     })
     resources.defer(() => telemetry.stop())
 
-    const redis = resources.adopt(regionRedis(given.TIDEMARK_REDIS_URL, log), (client) => client.disconnect())
+    const redis = resources.adopt(regionRedis(connection, log), (client) => client.close())
     const pool = (name: string, url: string) =>
       resources.adopt(postgresPool(name, url, given.TIDEMARK_POOL_SIZE, log), (p) => p.end())
     const primary = pool('primary', given.TIDEMARK_PRIMARY_URL)
@@ -66,23 +67,19 @@ await runService({
  * A shop is ready once it has reached its servers, and stays so: it can do without its Redis, and the primary is
  * everybody's, so that its loss would take all shops out of service at once, those with a full cache too.
  */
-async function untilReached(redis: Redis, primary: Pool, signal: AbortSignal, log: Logger): Promise<void> {
-  await Promise.race([isConnected(redis), aborted(signal)])
-  await retrying(async () => await primary.query('select 1'), {
-    signal,
-    minDelayMs: 50,
-    maxDelayMs: 1_000,
-    onRetry: ({ error, failures, outageMs }) =>
-      log[outageLevel(outageMs)]({ err: error, failures, outageMs: Math.round(outageMs) }, 'primary not reached yet'),
-  })
-}
-
-/** The client tries for as long as it lives, and says each time why it failed. */
-function isConnected(redis: Redis): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>()
-  if (redis.status === 'ready') resolve()
-  else redis.once('ready', () => resolve())
-  return promise
+async function untilReached(redis: RegionRedis, primary: Pool, signal: AbortSignal, log: Logger): Promise<void> {
+  const reached = (server: string, ask: () => Promise<unknown>) =>
+    retrying(async () => await ask(), {
+      signal,
+      minDelayMs: 50,
+      maxDelayMs: 1_000,
+      onRetry: ({ error, failures, outageMs }) =>
+        log[outageLevel(outageMs)](
+          { err: error, failures, outageMs: Math.round(outageMs) },
+          `${server} not reached yet`,
+        ),
+    })
+  await Promise.all([reached('Redis', () => redis.ping()), reached('primary', () => primary.query('select 1'))])
 }
 
 /**

@@ -1,3 +1,4 @@
+import { redisSettings } from '@tidemark/redis'
 import { serverUrl, serviceSettings } from '@tidemark/service'
 import { z } from 'zod'
 
@@ -14,7 +15,7 @@ export const storefrontSettings = serviceSettings({
     .optional()
     .meta({ secret: true })
     .describe('Replicas near this region, in the order in which they are asked; several with commas.'),
-  TIDEMARK_REDIS_URL: serverUrl('redis', 'rediss').meta({ secret: true }).describe('The Redis of the region.'),
+  ...redisSettings,
   TIDEMARK_SESSION_SECRET: z
     .string()
     .min(32)

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { localServers } from '@tidemark/local'
+import { redisAt } from '@tidemark/redis'
 import { openTidemark } from '@tidemark/refill'
 import { serviceLog } from '@tidemark/service'
 import type { Pool } from 'pg'
@@ -43,7 +44,7 @@ export class ShopContext implements AsyncDisposable {
     await primary.query(await readFile(SCHEMA, 'utf8'))
     await primary.query(`insert into product (name) values ('Lamp'), ('Chair'); insert into price values (1, 1999)`)
     if (announced) await primary.query(EPOCH)
-    const redis = resources.adopt(regionRedis(redisUrls['us-east']!, log), (client) => client.disconnect())
+    const redis = resources.adopt(regionRedis(redisAt(redisUrls['us-east']!), log), (client) => client.close())
     const tokenKeys = [{ id: 0, secret: 's'.repeat(32) }]
     const tidemark = await openTidemark({ source: { ...source, keyPrefix: database }, redis, primary, tokenKeys })
     const shop = buildShop({ tidemark, log })
