@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
@@ -17,7 +18,8 @@ export class WorkerProcess implements AsyncDisposable {
     this.#folder = folder
   }
 
-  static async start(ctx: RegionContext): Promise<WorkerProcess> {
+  /** @param env goes before what the context says */
+  static async start(ctx: RegionContext, env: Readonly<Record<string, string>> = {}): Promise<WorkerProcess> {
     const folder = await mkdtemp(join(tmpdir(), 'tidemark-worker-'))
     const config = join(folder, 'tidemark.config.ts')
     await writeFile(
@@ -34,10 +36,16 @@ export class WorkerProcess implements AsyncDisposable {
         TIDEMARK_TELEMETRY_PORT: '0',
         TIDEMARK_KAFKA_SESSION_MS: '2000',
         TIDEMARK_LOG_LEVEL: 'error',
+        ...env,
       },
     })
     await once(child, 'spawn')
     return new WorkerProcess(child, folder)
+  }
+
+  get pid(): number {
+    assert(this.#child.pid, 'it was spawned')
+    return this.#child.pid
   }
 
   /** SIGKILL, as the kernel's memory killer would. */
