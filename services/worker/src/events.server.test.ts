@@ -91,11 +91,9 @@ test('lags are measured from the commit, gaps are counted by cause, and nothing 
 })
 
 test('the offsets are mirrored into the consumer group, for those who watch Kafka alone', async () => {
-  const groupId = `tidemark.${ctx.source.name}.test`
   const mirrored = async () => {
     await ctx.publish(0, record.watermark(400, 2))
-    const [topic] = await ctx.admin.fetchOffsets({ groupId, topics: [ctx.source.topic] })
-    return Number(topic?.partitions[0]?.offset) > 0
+    return (await ctx.mirrored()) > 0n
   }
   await waitUntil('the group has an offset', mirrored, { timeoutMs: 15_000, everyMs: 200 })
 })

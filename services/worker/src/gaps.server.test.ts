@@ -100,22 +100,27 @@ test('I4: offsets that retention removed while no worker was there are a gap, no
   const lost = await ctx.publish(0, record.event('product:1', 110), record.watermark(120))
   const kept = await ctx.publish(0, record.watermark(121))
   await ctx.removeRecordsBefore(lost + 1n)
+  expect(await ctx.doubt('product:1', 'product')).toBeNull()
   ctx.start()
   const gap = await ctx.untilView('the hole is noticed', (view) => view.gap !== undefined)
   expect(gap.gap).toBe('offset-gone')
   expect(offsetOf(gap)).toBe(kept + 1n)
+  expect(await ctx.doubt('product:1', 'product')).toBe('gap')
 
   await ctx.publish(0, record.watermark(130))
   expect(await ctx.untilView('it is trusted again', (view) => view.gap === undefined)).toMatchObject({
     watermark: at(130),
     floors: { '*': at(130) },
   })
+  // Its invalidation was among the records that are gone.
+  expect(await ctx.doubt('product:1', 'product')).toBe('floor')
 })
 
 test('I4: offsets that retention removed under a worker whose Redis went back are a gap', async () => {
   await using ctx = await RegionContext.open()
   ctx.start()
   await ctx.untilTrusted(record.watermark(100))
+  await ctx.fill('product:1', 'product', at(100))
   const snapshot = `${ctx.server.dir}/older.rdb`
   await ctx.server.snapshotTo(snapshot)
   const lost = await ctx.publish(0, record.event('product:1', 110), record.watermark(120))
@@ -130,6 +135,7 @@ test('I4: offsets that retention removed under a worker whose Redis went back ar
   expect(await ctx.untilView('it is trusted again', (view) => view.gap === undefined)).toMatchObject({
     floors: { '*': at(130) },
   })
+  expect(await ctx.doubt('product:1', 'product')).toBe('floor')
 })
 
 test('I4: a topic that was made anew and is shorter than what was applied is a gap', async () => {

@@ -64,22 +64,6 @@ test('I4: two workers share the partitions, and one takes over from the other wi
   }
 })
 
-test('I4: a worker that wakes up after another took over changes nothing', async () => {
-  await using ctx = await RegionContext.open()
-  await using frozen = await WorkerProcess.start(ctx)
-  await ctx.untilTrusted(record.watermark(100))
-  frozen.freeze()
-  ctx.start()
-  const offset = await ctx.publish(0, record.event('product:1', 110), record.watermark(120))
-  const taken = await ctx.untilOffset(offset + 2n)
-  frozen.thaw()
-  await waitUntil('it is back in the group', async () => (await ctx.members()) === 2, { timeoutMs: 20_000 })
-  const next = await ctx.publish(0, record.watermark(130))
-  const view = await ctx.untilOffset(next + 1n)
-  expect(view).toMatchObject({ watermark: at(130), newest: taken.newest, floors: taken.floors })
-  expect(view.gap).toBeUndefined()
-})
-
 test('I4: a batch that a worker applies after it lost the partition is refused by Redis', async () => {
   await using ctx = await RegionContext.open()
   ctx.start()

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { type FillResult, Guard, offsetOf, partitionKeys, type View } from '@tidemark/guard'
+import { type Doubt, type FillResult, Guard, judge, offsetOf, partitionKeys, type View } from '@tidemark/guard'
 import { type KafkaServer, localServers, RedisServer, waitUntil } from '@tidemark/local'
 import {
   defineSource,
@@ -85,12 +85,15 @@ export class RegionContext implements AsyncDisposable {
   }
 
   /** Starts a worker in this process; it is stopped at the latest with the context. */
-  start(tuning: Partial<WorkerTuning> = {}, options: { health?: Health; log?: Logger } = {}): RunningWorker {
+  start(
+    tuning: Partial<WorkerTuning> = {},
+    options: { health?: Health; log?: Logger; redisUrl?: string } = {},
+  ): RunningWorker {
     const worker = new RunningWorker((signal) =>
       runWorker({
         source: this.source,
         region: 'test',
-        redis: redisAt(this.server.url),
+        redis: redisAt(options.redisUrl ?? this.server.url),
         brokers: this.brokers.split(','),
         log: options.log ?? serviceLog('worker-test', process.env.TIDEMARK_LOG_LEVEL ?? 'silent'),
         signal,
@@ -106,6 +109,13 @@ export class RegionContext implements AsyncDisposable {
   async members(): Promise<number> {
     const { groups } = await this.admin.describeGroups([`tidemark.${this.source.name}.test`])
     return groups[0]!.members.length
+  }
+
+  /** The offset of partition 0 that the consumer group shows. */
+  async mirrored(): Promise<bigint> {
+    const groupId = `tidemark.${this.source.name}.test`
+    const [topic] = await this.admin.fetchOffsets({ groupId, topics: [this.source.topic] })
+    return BigInt(topic?.partitions.find(({ partition }) => partition === 0)?.offset ?? -1)
   }
 
   /** What retention does, at once. */
@@ -165,6 +175,14 @@ export class RegionContext implements AsyncDisposable {
     await this.untilView('there is a view', () => true, partition)
     const offset = await this.publish(partition, at)
     return this.untilOffset(offset + 1n, partition)
+  }
+
+  /** Why a reader without a session would not be served the value as fresh; null when it would. */
+  async doubt(key: string, keyspace: string): Promise<Doubt | null> {
+    const { view, cell } = await this.guard().look(key)
+    const terms = { keyspace, contract: { maxStalenessMs: 60_000 }, clockSkewMs: 0, demand: null }
+    const verdict = judge(view, cell, terms, Date.now())
+    return verdict.fresh ? null : verdict.doubt
   }
 
   /** Stores a live value, as an app would. */
