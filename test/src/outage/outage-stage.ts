@@ -1,4 +1,5 @@
-import { freePort, KafkaServer, PostgresServer, TcpProxy } from '@tidemark/local'
+import { type KafkaServer, PostgresServer, TcpProxy } from '@tidemark/local'
+import { NetworkedKafka } from './networked-kafka.ts'
 
 /** The servers that an outage takes away, and the networks in front of them: of the test's own, for it breaks them. */
 export class OutageStage implements AsyncDisposable {
@@ -24,9 +25,7 @@ export class OutageStage implements AsyncDisposable {
 
   static async open(): Promise<OutageStage> {
     await using resources = new AsyncDisposableStack()
-    const networkedPort = await freePort()
-    const kafkaNetwork = resources.use(await TcpProxy.start(networkedPort))
-    const kafka = resources.use(await startKafka(networkedPort, kafkaNetwork.port))
+    const { server: kafka, network: kafkaNetwork } = resources.use(await NetworkedKafka.start())
     const postgres = resources.use(await PostgresServer.start({ durable: false }))
     const postgresNetwork = resources.use(await TcpProxy.start(postgres.port))
     return new OutageStage(postgres, kafka, postgresNetwork, kafkaNetwork, resources.move())
@@ -45,20 +44,4 @@ export class OutageStage implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#resources.disposeAsync()
   }
-}
-
-/** A broker tells its clients where it is: one listener says that it is at the end of the network. */
-async function startKafka(networkedPort: number, networkPort: number): Promise<KafkaServer> {
-  const [port, controllerPort] = [await freePort(), await freePort()]
-  return KafkaServer.start({
-    port,
-    settings: {
-      listeners: `PLAINTEXT://127.0.0.1:${port},NETWORKED://127.0.0.1:${networkedPort},CONTROLLER://127.0.0.1:${controllerPort}`,
-      'advertised.listeners': `PLAINTEXT://127.0.0.1:${port},NETWORKED://127.0.0.1:${networkPort}`,
-      'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,NETWORKED:PLAINTEXT,CONTROLLER:PLAINTEXT',
-      'controller.quorum.voters': `1@127.0.0.1:${controllerPort}`,
-      // When a record became readable, not when somebody thought of sending it.
-      'log.message.timestamp.type': 'LogAppendTime',
-    },
-  })
 }

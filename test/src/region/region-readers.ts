@@ -19,6 +19,7 @@ export interface Refusal {
   readonly keyspace: KeyspaceName
   /** Null when its error has none: it should not have been thrown. */
   readonly code: string | null
+  readonly inSession: boolean
   readonly beganMs: number
   readonly endedMs: number
 }
@@ -40,7 +41,10 @@ const READS_PER_TURN = 6
 const TURNS_PER_VISIT = 8
 const PAUSE_MS = 3
 
-/** Readers of all keyspaces, one an app, each by turns with and without a session, and all that they were handed. */
+/** Of each app: readers without a session, and with one. */
+const READERS = { plain: 2, visiting: 1 }
+
+/** Readers of all keyspaces, and all that they were handed. Sessions wander from app to app. */
 export class RegionReaders implements AsyncDisposable {
   readonly readings: NotedReading[] = []
   readonly refusals: Refusal[] = []
@@ -50,7 +54,11 @@ export class RegionReaders implements AsyncDisposable {
   #running = true
 
   constructor(apps: readonly App[]) {
-    this.#ended = Promise.all(apps.map((app) => this.#readOn(app)))
+    const readers = apps.flatMap((app) => [
+      ...Array.from({ length: READERS.plain }, () => this.#readOn(() => this.#read(app, anyId()))),
+      ...Array.from({ length: READERS.visiting }, () => this.#readOn(() => this.#visit(app))),
+    ])
+    this.#ended = Promise.all(readers)
   }
 
   get sessions(): readonly (readonly SessionStep[])[] {
@@ -66,11 +74,8 @@ export class RegionReaders implements AsyncDisposable {
     await this.stop()
   }
 
-  async #readOn(app: App): Promise<void> {
-    for (let turn = 0; this.#running; turn++) {
-      if (turn % 2 === 0) for (let i = 0; i < READS_PER_TURN; i++) await this.#read(app, anyOf(IDS))
-      else await this.#visit(app)
-    }
+  async #readOn(turn: () => Promise<unknown>): Promise<void> {
+    while (this.#running) await turn()
   }
 
   async #visit(app: App): Promise<void> {
@@ -78,7 +83,7 @@ export class RegionReaders implements AsyncDisposable {
     const session = app.tidemark.session(visit.token)
     const written = visit.turns % 2 === 0 ? await this.#write(session, visit) : undefined
     for (let i = 0; i < READS_PER_TURN; i++) {
-      const reading = await this.#read(app, i === 0 ? (written ?? anyOf(IDS)) : anyOf(IDS), session)
+      const reading = await this.#read(app, i === 0 ? (written ?? anyId()) : anyId(), session)
       if (reading) visit.steps.push({ kind: 'read', reading })
     }
     visit.token = session.token()
@@ -88,7 +93,7 @@ export class RegionReaders implements AsyncDisposable {
 
   /** @returns the row, unless nobody knows whether it was written; the session then says so itself */
   async #write(session: Session, { steps }: Visit): Promise<number | undefined> {
-    const id = anyOf(IDS)
+    const id = anyId()
     const count = (db: Connection) =>
       db.query<{ n: string }>('update hot set n = n + 1 where id = $1 returning n', [id])
     try {
@@ -109,19 +114,24 @@ export class RegionReaders implements AsyncDisposable {
   async #read(app: App, id: number, session?: Session): Promise<NotedReading | undefined> {
     await sleep(PAUSE_MS)
     const keyspace = anyOf(KEYSPACES)
+    const inSession = session !== undefined
     const beganMs = Date.now()
     try {
       const { value, ...known } = await app.caches[keyspace].read({ id }, session ? { session } : {})
-      const inSession = session !== undefined
       const reading = { keyspace, id: String(id), n: value.n, ...known, inSession, beganMs, endedMs: Date.now() }
       this.readings.push(reading)
       return reading
     } catch (error) {
       const code = isTidemarkError(error) ? error.code : null
-      this.refusals.push({ keyspace, code, beganMs, endedMs: Date.now() })
+      this.refusals.push({ keyspace, code, inSession, beganMs, endedMs: Date.now() })
       return undefined
     }
   }
+}
+
+/** Some rows are asked for far more often than others, as everywhere. */
+function anyId(): number {
+  return IDS[Math.floor(IDS.length * Math.random() ** 3)]!
 }
 
 function anyOf<T>(from: readonly T[]): T {

@@ -1,8 +1,10 @@
+import type { TimedCommit } from '../evidence/commit-history.ts'
 import type { Span } from './region.ts'
 import { ageMs, breaches } from './region-check.ts'
 import type { NotedReading, Refusal } from './region-readers.ts'
 import { isPast, type RegionEvidence } from './region-run.ts'
 import { KEYSPACES, type KeyspaceName } from './region-source.ts'
+import type { WorkerSample } from './worker-watch.ts'
 
 /** What a scenario cost, and whether the protocol was kept. */
 export interface RegionReport {
@@ -26,12 +28,27 @@ export interface RegionReport {
   readonly regressions: number
   /** Reads that failed with another error than UNPROVABLE. */
   readonly failures: readonly string[]
-  /** What readers were shown while the fault lasted. */
-  readonly shown: Readonly<Record<KeyspaceName, Shown>>
+  /** What the workers said while the fault lasted and after it. */
+  readonly told: readonly Told[]
+  /** What the log held when the fault ended of what was committed in it, by what it took to apply it. */
+  readonly eventsPerSecond: number
+  /** What readers were shown while the fault lasted, by keyspace and by whether a session asked for more. */
+  readonly shown: readonly Shown[]
+}
+
+/** Something that a worker may say of itself: that it is not ready, or that a keyspace is in alarm. */
+export interface Told {
+  readonly what: string
+  /** After the beginning of the fault. */
+  readonly afterSeconds: number
+  /** After the end of the fault it said so for the last time; negative when that was before. */
+  readonly endedSeconds: number
 }
 
 /** What the readers of one keyspace were shown in a stretch of time. */
 export interface Shown {
+  readonly keyspace: KeyspaceName
+  readonly inSession: boolean
   readonly freshFromRedis: number
   readonly freshLoaded: number
   /** Said to be stale, by the doubt. */
@@ -63,32 +80,59 @@ export function reportOf(evidence: RegionEvidence): RegionReport {
     gapsCounted: counted(workerSamples, 'tidemark_worker_gaps_total', fault.fromMs),
     regressions: counted(workerSamples, 'cache_version_regression_total', 0),
     failures: refusals.flatMap(({ code }) => (code === 'UNPROVABLE' ? [] : [String(code)])),
-    shown: Object.fromEntries(KEYSPACES.map((name) => [name, shownOf(evidence, name, fault)])) as RegionReport['shown'],
+    told: toldIn(workerSamples, fault),
+    eventsPerSecond: backlogOf(evidence) / ((passedMs - fault.untilMs) / 1000),
+    shown: [false, true].flatMap((inSession) => KEYSPACES.map((name) => shownOf(evidence, name, inSession, fault))),
   }
 }
 
-/** What all workers have counted since then: a counter that is smaller than before began again at zero. */
-export function counted(samples: RegionEvidence['workerSamples'], metric: string, sinceMs: number): number {
+/** What all workers have counted since then; every process counts from zero. */
+function counted(samples: RegionEvidence['workerSamples'], metric: string, sinceMs: number): number {
   let sum = 0
-  for (const own of Map.groupBy(samples, ({ worker }) => worker).values()) {
-    let before = 0
-    for (const { metrics, atMs } of own) {
-      const now = metrics[metric] ?? 0
-      if (atMs >= sinceMs) sum += now < before ? now : now - before
-      before = now
-    }
+  for (const own of Map.groupBy(samples, ({ pid }) => pid).values()) {
+    const countAt = (sample: WorkerSample | undefined) => sample?.metrics[metric] ?? 0
+    sum += countAt(own.at(-1)) - countAt(own.findLast(({ atMs }) => atMs < sinceMs))
   }
   return sum
 }
 
-function shownOf({ history, readings, refusals }: RegionEvidence, name: KeyspaceName, span: Span): Shown {
+function toldIn(samples: RegionEvidence['workerSamples'], { fromMs, untilMs }: Span): Told[] {
+  const saying = samples
+    .filter(({ atMs }) => atMs >= fromMs)
+    .flatMap(({ atMs, ready, alarms }) => [
+      ...(ready ? [] : [{ what: 'not ready', atMs }]),
+      ...alarms.map((keyspace) => ({ what: `alarm for ${keyspace}`, atMs })),
+    ])
+  return Array.from(
+    Map.groupBy(saying, ({ what }) => what),
+    ([what, all]) => ({
+      what,
+      afterSeconds: (all[0]!.atMs - fromMs) / 1000,
+      endedSeconds: (all.at(-1)!.atMs - untilMs) / 1000,
+    }),
+  )
+}
+
+/** A commit is an event of each keyspace. */
+function backlogOf({ history, fault }: RegionEvidence): number {
+  const isIn = ({ committedMs }: TimedCommit) => committedMs >= fault.fromMs && committedMs <= fault.untilMs
+  return KEYSPACES.length * [...history.values()].reduce((sum, commits) => sum + commits.filter(isIn).length, 0)
+}
+
+function shownOf(
+  { history, readings, refusals }: RegionEvidence,
+  keyspace: KeyspaceName,
+  inSession: boolean,
+  { fromMs, untilMs }: Span,
+): Shown {
   const isIn = (r: NotedReading | Refusal) =>
-    r.keyspace === name && r.beganMs >= span.fromMs && r.endedMs <= span.untilMs
+    r.keyspace === keyspace && r.inSession === inSession && r.beganMs >= fromMs && r.endedMs <= untilMs
   const own = readings.filter(isIn)
   const fresh = own.filter(({ freshness }) => freshness === 'fresh')
   const stale = own.filter(({ freshness }) => freshness === 'stale')
   const oldest = (of: readonly NotedReading[]) => of.reduce((max, r) => Math.max(max, ageMs(r, history)), 0)
   return {
+    ...{ keyspace, inSession },
     freshFromRedis: fresh.filter(({ from }) => from === 'redis').length,
     freshLoaded: fresh.filter(({ from }) => from !== 'redis').length,
     stale: tally(stale.map(({ doubt }) => String(doubt))),
@@ -129,12 +173,27 @@ export function shownTableOf({ shown }: RegionReport): string {
     Object.entries(counts)
       .map(([word, n]) => `${word} ${n}`)
       .join(', ') || '–'
-  const rows = KEYSPACES.map((name) => {
-    const s = shown[name]
+  const rows = shown.map((s) => {
     const counts = [String(s.freshFromRedis), String(s.freshLoaded), words(s.stale), words(s.refused)]
-    return [name, ...counts, s.oldestFreshMs.toFixed(0), s.oldestStaleMs.toFixed(0)]
+    return [
+      s.inSession ? `${s.keyspace}, in a session` : s.keyspace,
+      ...counts,
+      s.oldestFreshMs.toFixed(0),
+      s.oldestStaleMs.toFixed(0),
+    ]
   })
   return table(SHOWN_HEADINGS, rows)
+}
+
+/** What the workers said, and how fast they caught up. */
+export function toldTableOf({ told, eventsPerSecond, passedSeconds }: RegionReport): string {
+  const rows = told.map(({ what, afterSeconds, endedSeconds }) => [
+    what,
+    afterSeconds.toFixed(1),
+    endedSeconds.toFixed(1),
+  ])
+  const caughtUp = `caught up in ${passedSeconds.toFixed(1)} s, ${eventsPerSecond.toFixed(0)} events/s`
+  return `${table(['a worker says', 's after the beginning', 'until s after the end'], rows)}\n\n${caughtUp}`
 }
 
 const SHOWN_HEADINGS = [
@@ -144,4 +203,9 @@ const SHOWN_HEADINGS = [
 
 function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
   return [headings, headings.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
+}
+
+/** All of it, of one scenario. */
+export function printed(name: string, report: RegionReport): string {
+  return [tableOf(new Map([[name, report]])), shownTableOf(report), toldTableOf(report)].join('\n\n')
 }

@@ -56,12 +56,13 @@ export async function runScenario(scenario: Scenario, options: RunOptions): Prom
   const recorder = await LogRecorder.start(primary, `${pipeline.name}_history`, ['hot'])
   await primary.query('insert into hot select unnest($1::int[]), 0', [IDS])
   const publisher = await context.startProcess('publisher', { TIDEMARK_BEAT_MS: String(BEAT_MS) })
-  const region = new Region(context, publisher)
+  const region = new Region(context, publisher, scenario.workerEnv)
   for (let i = 0; i < scenario.workers; i++) await region.startWorker()
   await waitUntil('there is an epoch', async () => epochOf(await pipeline.here()) > 0, {
     timeoutMs: RECOVERY_TIMEOUT_MS,
   })
   await context.passed(await pipeline.here(), RECOVERY_TIMEOUT_MS)
+  await allReady(region)
   const apps = [
     await context.openApp('on the replica', [{ name: 'replica', pool: replica }]),
     await context.openApp('on the primary', []),
@@ -71,7 +72,7 @@ export async function runScenario(scenario: Scenario, options: RunOptions): Prom
   await using writers = new SteadyWriters(options.commitsPerSecond, () => {
     return primary.query('update hot set n = n + 1 where id = $1', [IDS[Math.floor(Math.random() * IDS.length)]])
   })
-  await using readers = new RegionReaders([...apps, ...apps])
+  await using readers = new RegionReaders(apps)
   await sleep(options.aroundMs)
 
   const fromMs = Date.now()
@@ -96,6 +97,15 @@ export async function runScenario(scenario: Scenario, options: RunOptions): Prom
     ...(await whatRemains(context)),
     history: await historyOf(recorder.finish(), epochOf(end)),
   }
+}
+
+/** Waits until every worker has partitions and beats: a group that is still forming has nobody to lose. */
+async function allReady({ workers }: Region): Promise<void> {
+  const areReady = async () => {
+    const answers = await Promise.all(workers.map(({ telemetryUrl }) => fetch(`${telemetryUrl}/readyz`)))
+    return answers.every(({ ok }) => ok)
+  }
+  await waitUntil('every worker is ready', areReady, { timeoutMs: RECOVERY_TIMEOUT_MS, everyMs: 100 })
 }
 
 /** Waits until a value of each keyspace was served as fresh that includes all that was committed when the fault ended. */

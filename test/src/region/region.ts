@@ -21,6 +21,8 @@ export interface Span {
 export interface Scenario {
   readonly servers?: RegionServers
   readonly workers: number
+  /** Settings of the workers that are not the tests' own. */
+  readonly workerEnv?: (worker: number) => NodeJS.ProcessEnv
   /** Brings the fault about, and returns when it is over: from then on the time to recover counts. */
   readonly fault: (region: Region, options: FaultOptions) => Promise<void>
 }
@@ -38,14 +40,16 @@ export class Region {
   readonly workers: ServiceProcess[] = []
   /** When its Redis lost something, and views may go back with it. */
   readonly losses: Span[] = []
+  readonly #workerEnv: NonNullable<Scenario['workerEnv']>
 
-  constructor(context: RegionContext, publisher: ServiceProcess) {
+  constructor(context: RegionContext, publisher: ServiceProcess, workerEnv: Scenario['workerEnv'] = () => ({})) {
     this.context = context
     this.publisher = publisher
+    this.#workerEnv = workerEnv
   }
 
   async startWorker(): Promise<ServiceProcess> {
-    const worker = await this.context.startProcess('worker')
+    const worker = await this.context.startProcess('worker', this.#workerEnv(this.workers.length))
     this.workers.push(worker)
     return worker
   }

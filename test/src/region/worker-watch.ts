@@ -7,9 +7,13 @@ import type { Region } from './region.ts'
 export interface WorkerSample {
   readonly atMs: number
   readonly worker: number
+  /** Its process: counters begin at zero with each. */
+  readonly pid: number
   readonly ready: boolean
   /** Why not, in its own words. */
   readonly reasons: readonly string[]
+  /** The keyspaces whose values are older than their criticality bears. */
+  readonly alarms: readonly string[]
   /** Its metrics: the sum over all labels of each name. */
   readonly metrics: Readonly<Record<string, number>>
 }
@@ -57,11 +61,13 @@ export class WorkerWatch implements AsyncDisposable {
   }
 
   async #ask(worker: ServiceProcess, number: number): Promise<void> {
+    const { pid } = worker
     try {
       const [readyz, metrics] = await Promise.all([get(worker, '/readyz'), get(worker, '/metrics')])
       const { ready, failing } = JSON.parse(readyz) as { ready: boolean; failing: { reason: string }[] }
       const reasons = failing.map(({ reason }) => reason)
-      this.samples.push({ atMs: Date.now(), worker: number, ready, reasons, metrics: sumsIn(metrics) })
+      const alarms = Array.from(metrics.matchAll(ALARM), ([, keyspace]) => keyspace!)
+      this.samples.push({ atMs: Date.now(), worker: number, pid, ready, reasons, alarms, metrics: sumsIn(metrics) })
     } catch {
       // It is away, or frozen, which is what some scenarios do.
     }
@@ -73,8 +79,8 @@ export async function workerLines({ workers }: Region): Promise<WorkerLine[]> {
   const logs = workers.map(async ({ logFile }, worker) => {
     const lines = (await readFile(logFile, 'utf8')).split('\n').filter((line) => line.startsWith('{'))
     return lines.map((line): WorkerLine => {
-      const { time, ...more } = JSON.parse(line) as WorkerLine & { readonly time: number }
-      return { ...more, atMs: time, worker }
+      const { time, ...more } = JSON.parse(line) as WorkerLine & { readonly time: string }
+      return { ...more, atMs: Date.parse(time), worker }
     })
   })
   return (await Promise.all(logs)).flat()
@@ -85,6 +91,7 @@ async function get({ telemetryUrl }: ServiceProcess, path: string): Promise<stri
   return await answer.text()
 }
 
+const ALARM = /^tidemark_worker_staleness_alarm\{.*keyspace="([^"]+)".*\} 1\b/gm
 const LINE = /^([a-z_]+)(?:\{[^}]*\})? ([0-9.e+-]+)/
 
 function sumsIn(text: string): Record<string, number> {

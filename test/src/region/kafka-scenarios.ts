@@ -1,0 +1,47 @@
+import type { KafkaServer } from '@tidemark/local'
+import type { NetworkedKafka } from '../outage/networked-kafka.ts'
+import { lasting, type Scenario } from './region.ts'
+import { removeAllRecords } from './topic-retention.ts'
+
+/** Cut off for this long, a worker is not ready any more. */
+export const STALL_MS = 3_000
+
+/** The one broker is killed, and started again on what it has on its disk. */
+export function brokerKilled(kafka: KafkaServer): Scenario {
+  return {
+    servers: { brokers: [kafka.brokers] },
+    workers: 1,
+    fault: async (_, { ms }) => {
+      await kafka.kill()
+      await lasting(ms)
+      await kafka.start()
+    },
+  }
+}
+
+/** The region's way to Kafka swallows everything; the publisher, elsewhere, goes on. */
+export function cutOffFromKafka({ server, network, networkedBrokers }: NetworkedKafka): Scenario {
+  return {
+    servers: { brokers: [server.brokers], workersBrokers: [networkedBrokers] },
+    workers: 1,
+    workerEnv: () => ({ TIDEMARK_STALL_MS: String(STALL_MS) }),
+    fault: async (_, { ms }) => {
+      network.silence()
+      await lasting(ms)
+      network.cut()
+      await network.restore()
+    },
+  }
+}
+
+/** The region has no worker, and when it has one again, retention has removed what it would have gone on with. */
+export const RETENTION_PASSED: Scenario = {
+  workers: 1,
+  fault: async ({ context, workers: [worker] }, { ms }) => {
+    await worker!.stop()
+    await lasting(ms / 2)
+    await removeAllRecords(context.pipeline.servers.brokers, context.source.topic)
+    await lasting(ms / 2)
+    await worker!.start()
+  },
+}
