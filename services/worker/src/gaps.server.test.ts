@@ -116,6 +116,22 @@ test('I4: offsets that retention removed while no worker was there are a gap, no
   expect(await ctx.doubt('product:1', 'product')).toBe('floor')
 })
 
+test('I7: a value whose invalidation retention removed is not served as fresh once the region is current again', async () => {
+  await using ctx = await RegionContext.open()
+  const first = ctx.start()
+  await ctx.untilTrusted(record.watermark(100))
+  await ctx.fill('product:1', 'product', at(100))
+  await first.stop()
+  await ctx.publish(0, record.event('product:1', 110))
+  await ctx.removeRecordsBefore(await ctx.publish(0, record.watermark(120)))
+
+  // Whatever offset the client of Kafka goes on at by itself, earliest or latest, there is a watermark beyond it.
+  ctx.start()
+  await using _ = ctx.streamWatermarks([0], 130)
+  await ctx.untilView('it is current', (view) => view.gap === undefined && view.watermark >= at(130))
+  expect(await ctx.doubt('product:1', 'product')).toBe('floor')
+})
+
 test('I4: offsets that retention removed under a worker whose Redis went back are a gap', async () => {
   await using ctx = await RegionContext.open()
   ctx.start()
