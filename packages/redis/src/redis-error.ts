@@ -1,3 +1,4 @@
+import { isNativeError } from 'node:util/types'
 import { type ErrorCode, TidemarkError } from '@tidemark/protocol'
 import { redactUrls, tlsRefusal } from '@tidemark/service'
 
@@ -107,14 +108,14 @@ export function redisError(error: unknown, { trouble, isCluster }: Circumstances
 
 function described(kind: RedisErrorKind, cause: unknown): RedisError {
   // It holds the command's arguments: keys, values, and in a login the password.
-  if (cause instanceof Error && 'command' in cause) delete cause.command
+  if (isNativeError(cause) && 'command' in cause) delete cause.command
   const { mend = tlsRefusal(cause) }: Traits = KINDS[kind]
-  const message = cause instanceof Error ? redactUrls(cause.message) : String(cause)
+  const message = isNativeError(cause) ? redactUrls(cause.message) : String(cause)
   return new RedisError(kind, `Redis: ${message}`, { ...(mend && { mend }), cause })
 }
 
 export function kindOf(error: unknown): RedisErrorKind {
-  if (!(error instanceof Error)) return 'unknown'
+  if (!isNativeError(error)) return 'unknown'
   if (tlsRefusal(error) !== undefined) return 'untrusted'
   if (error.name === 'ReplyError') return kindOfReply(error.message) ?? 'unknown'
   const last = LAST_ERROR.exec(error.message)?.[1] ?? error.message
