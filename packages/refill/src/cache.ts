@@ -1,38 +1,35 @@
-import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
   type Cell,
+  type Demand,
   type Doubt,
-  type FillResult,
-  type Guard,
+  floorOf,
   judge,
   type Label,
   type LeaseResult,
   type Sight,
-  type Terms,
+  type View,
 } from '@tidemark/guard'
 import {
+  after,
   isTidemarkError,
   type Keyspace,
   type KeyValue,
   keyFor,
+  maxPosition,
   ORIGIN,
   type Position,
-  type Source,
   satisfies,
   TidemarkError,
 } from '@tidemark/protocol'
-import type { AnnouncedEpoch } from './announced-epoch.ts'
 import type { Connection } from './database.ts'
-import { inTime } from './deadline.ts'
-import { emit, type RefillOutcome } from './events.ts'
 import { judgeLoaded, type ReadDoubt } from './judge-loaded.ts'
+import { type CacheHost, KeyspaceScope } from './keyspace-scope.ts'
 import { type Loaded, LoadFailure } from './labelled-load.ts'
-import type { Serializer } from './serializer.ts'
+import { loadUnderLease, type Refilled, takeLease, type Wanted } from './leased-load.ts'
 import type { Session } from './session.ts'
-import type { FromSource, Sources } from './sources.ts'
+import type { FromSource } from './sources.ts'
 import { forSession } from './standing.ts'
-import type { Timings } from './timings.ts'
 
 export interface CacheOptions<Params, Value> {
   /** Reads the value by the connection it is given, and by nothing else: the label is that connection's. */
@@ -58,27 +55,11 @@ export interface Reading<Value> {
   readonly from: string
 }
 
-/** What a cache uses of the Tidemark that it belongs to. */
-export interface CacheHost {
-  readonly source: Source
-  readonly region: string
-  readonly sources: Sources
-  readonly timings: Timings
-  readonly serializer: Serializer
-  readonly maxValueBytes: number
-  readonly announced: AnnouncedEpoch
-  guardOf(key: string): Guard
-}
-
 const REDIS = 'redis'
 
 /** What one read is about; made once, so that its steps need not pass six things along. */
-interface Inquiry<Value> {
-  readonly key: string
-  readonly guard: Guard
-  readonly terms: Terms
+interface Inquiry<Value> extends Wanted<Value> {
   readonly session: Session | undefined
-  readonly load: (db: Connection) => Promise<Value>
   readonly leaseDeadline: number
   readonly watermarkDeadline: number
 }
@@ -94,11 +75,13 @@ type Step<Value> = Reading<Value> | 'again'
 export class Cache<Params extends Readonly<Record<string, KeyValue>>, Value> {
   readonly #host: CacheHost
   readonly #keyspace: Keyspace
+  readonly #scope: KeyspaceScope
   readonly #options: CacheOptions<Params, Value>
 
   constructor(host: CacheHost, keyspace: Keyspace, options: CacheOptions<Params, Value>) {
     this.#host = host
     this.#keyspace = keyspace
+    this.#scope = new KeyspaceScope(host, keyspace)
     this.#options = options
   }
 
@@ -135,12 +118,13 @@ export class Cache<Params extends Readonly<Record<string, KeyValue>>, Value> {
         await sleep(this.#host.timings.pollMs)
       }
     } catch (error) {
-      this.#emit({ event: 'readFailed', code: isTidemarkError(error) ? error.code : null })
+      this.#scope.emit({ event: 'readFailed', code: isTidemarkError(error) ? error.code : null })
       throw error
     }
   }
 
   async #step(inquiry: Inquiry<Value>): Promise<Step<Value>> {
+    if (this.#keyspace.contract.reaction === 'bypass') return this.#bypass(inquiry)
     const sight = await this.#look(inquiry)
     if (sight === null) return this.#loadUncached(inquiry, null, 'redis-away')
     if (sight.view !== null) this.#host.announced.met(sight.view)
@@ -148,38 +132,71 @@ export class Cache<Params extends Readonly<Record<string, KeyValue>>, Value> {
     if (verdict.fresh)
       return this.#serve(inquiry, sight.cell!, verdict.position) ?? this.#refill(inquiry, sight, 'absent')
     if (verdict.doubt === 'behind-session' && performance.now() < inquiry.watermarkDeadline) return 'again'
-    return this.#refill(inquiry, sight, verdict.doubt)
+    return this.#serveAndRefresh(inquiry, sight, verdict.doubt) ?? this.#refill(inquiry, sight, verdict.doubt)
+  }
+
+  /**
+   * By contract nothing is cached, and the primary is asked. Without a lease a view says all the same what the primary
+   * shows from now on: enough for a session that has seen no more, and worth a wait for one that has.
+   */
+  async #bypass(inquiry: Inquiry<Value>): Promise<Step<Value>> {
+    const { guard, terms, watermarkDeadline } = inquiry
+    const view = await this.#scope.redis(() => guard.view())
+    if (view !== null) this.#host.announced.met(view)
+    const shown = shownByPrimary(view, terms.keyspace)
+    const seesTooLittle = shown !== null && terms.demand !== null && !satisfies(shown, terms.demand.seen)
+    if (seesTooLittle && performance.now() < watermarkDeadline) return 'again'
+    return this.#loadUncached(inquiry, { view, cell: null }, 'bypass', shown)
   }
 
   /** A cell that cannot be read is as good as none: whoever has the lease writes it anew. */
   async #look({ guard, key }: Inquiry<Value>): Promise<Sight | null> {
-    return this.#redis(async () => {
+    return this.#scope.redis(async () => {
       try {
         return await guard.look(key)
       } catch (error) {
         if (!isTidemarkError(error, 'CELL_MALFORMED')) throw error
-        this.#emit({ event: 'redisFailed', error })
+        this.#scope.emit({ event: 'redisFailed', error })
         return { view: await guard.view(), cell: null }
       }
     })
   }
 
+  /** With reaction `refresh` what a change made stale is served as such at once, and loaded anew behind its reader. */
+  #serveAndRefresh(inquiry: Inquiry<Value>, sight: Sight, doubt: Doubt): Reading<Value> | null {
+    const isChanged = doubt === 'retained' || doubt === 'floor'
+    if (this.#keyspace.contract.reaction !== 'refresh' || !isChanged) return null
+    const stale = this.#retained(inquiry, sight.cell, doubt)
+    if (stale === null) return null
+    const wanted = { ...inquiry, terms: { ...inquiry.terms, demand: null } }
+    const started = this.#host.refreshes.start(inquiry.key, () => this.#refresh(wanted, sight))
+    if (!started) this.#scope.emit({ event: 'refreshPutOff' })
+    return stale
+  }
+
+  /** The one load of the region: without the lease there is none, for somebody else has it. */
+  async #refresh(wanted: Wanted<Value>, { view, cell }: Sight): Promise<void> {
+    try {
+      const lease = await takeLease(this.#scope, wanted, cell)
+      if (lease?.answer.code === 'granted') await loadUnderLease(this.#scope, wanted, view, lease.id, lease.answer)
+    } catch (error) {
+      this.#scope.emit({ event: 'refreshFailed', error: error instanceof LoadFailure ? error.cause : error })
+    }
+  }
+
   async #refill(inquiry: Inquiry<Value>, sight: Sight, doubt: Doubt): Promise<Step<Value>> {
-    const { guard, key } = inquiry
-    const id = randomBytes(8).toString('hex')
-    const unusable = sight.cell?.state === 'live' ? sight.cell.label.low : null
-    const lease = await this.#redis(() =>
-      guard.lease(key, this.#keyspace.name, id, this.#host.timings.leaseMs, unusable),
-    )
-    if (lease?.code === 'granted') return this.#loadUnderLease(inquiry, sight, doubt, id, lease)
-    if (lease?.code === 'changed' && performance.now() < inquiry.leaseDeadline) return 'again'
-    if (lease?.code === 'busy') {
-      const stale = inquiry.terms.demand === null ? this.#retained(inquiry, sight.cell, doubt) : null
+    const lease = await takeLease(this.#scope, inquiry, sight.cell)
+    if (lease === null) return this.#loadUncached(inquiry, sight, 'redis-away')
+    const { id, answer } = lease
+    if (answer.code === 'granted') return this.#loadUnderLease(inquiry, sight, doubt, id, answer)
+    if (answer.code === 'changed' && performance.now() < inquiry.leaseDeadline) return 'again'
+    if (answer.code === 'busy') {
+      const stale = this.#retained(inquiry, sight.cell, doubt)
       if (stale) return stale
-      this.#emit({ event: 'leaseWait' })
+      this.#scope.emit({ event: 'leaseWait' })
       if (performance.now() < inquiry.leaseDeadline) return 'again'
     }
-    return this.#loadUncached(inquiry, sight, lease === null ? 'redis-away' : doubt)
+    return this.#loadUncached(inquiry, sight, doubt)
   }
 
   async #loadUnderLease(
@@ -187,60 +204,38 @@ export class Cache<Params extends Readonly<Record<string, KeyValue>>, Value> {
     sight: Sight,
     doubt: Doubt,
     id: string,
-    lease: LeaseResult & { code: 'granted' },
+    answer: LeaseResult & { code: 'granted' },
   ): Promise<Step<Value>> {
-    const { guard, key, terms, load } = inquiry
-    const { view } = sight
-    // What a replica shows is known to have been current at the view's beat, not at the time of the load.
-    const beatIsRecent = view !== null && Date.now() - view.beat + terms.clockSkewMs <= terms.contract.maxStalenessMs
-    let got: FromSource<Value>
-    let payload: Buffer
+    let refilled: Refilled<Value>
     try {
-      const need = { required: lease.required, granted: lease.granted, demand: terms.demand }
-      got = await this.#host.sources.load(terms.keyspace, load, need, beatIsRecent)
-      payload = this.#host.serializer.encode(got.loaded.value)
+      refilled = await loadUnderLease(this.#scope, inquiry, sight.view, id, answer)
     } catch (error) {
-      await this.#redis(() => guard.release(key, id))
       return this.#failed(inquiry, error, sight.cell, doubt)
     }
-    const outcome = await this.#offer(inquiry, id, got.loaded, payload)
-    this.#emit({ event: 'refill', from: got.from, outcome })
-    const step = this.#judged(inquiry, sight, got, doubt)
-    if (step === 'again' && outcome !== 'stored') await this.#seenIsCovered(inquiry)
+    const step = this.#judged(inquiry, sight, refilled.got, doubt)
+    if (step === 'again' && refilled.outcome !== 'stored') await this.#seenIsCovered(inquiry)
     return step
   }
 
   /** Until the watermark has reached what the session saw, or the wait is over: a look costs less than a load. */
   async #seenIsCovered({ guard, terms, watermarkDeadline }: Inquiry<Value>): Promise<void> {
     while (performance.now() < watermarkDeadline) {
-      const view = await this.#redis(() => guard.view())
+      const view = await this.#scope.redis(() => guard.view())
       if (view === null || satisfies(view.watermark, terms.demand?.seen ?? ORIGIN)) return
       await sleep(this.#host.timings.pollMs)
     }
   }
 
-  /** Stores the value if it may be cached, else gives the lease back. */
-  async #offer(inquiry: Inquiry<Value>, id: string, loaded: Loaded<Value>, payload: Buffer): Promise<RefillOutcome> {
-    const { guard, key, terms } = inquiry
-    const { contract } = this.#keyspace
-    const ttlMs = loaded.value === undefined || loaded.value === null ? contract.negativeTtlMs : contract.ttlMs
-    const tooLarge = payload.length > this.#host.maxValueBytes
-    const { label, loadedAt } = loaded
-    if (label === null || ttlMs === 0 || tooLarge) {
-      await this.#redis(() => guard.release(key, id))
-      return label === null ? 'unlabelled' : tooLarge ? 'too-large' : 'not-wanted'
-    }
-    const filled: FillResult | null = await this.#redis(() =>
-      guard.fill(key, terms.keyspace, id, { label, loadedAt, ttlMs, payload }),
-    )
-    return filled?.code ?? 'redis-away'
-  }
-
   /** Without Redis, a view, or the lease there is nothing to label by: the primary is asked and nothing is cached. */
-  async #loadUncached(inquiry: Inquiry<Value>, sight: Sight | null, doubt: ReadDoubt): Promise<Step<Value>> {
+  async #loadUncached(
+    inquiry: Inquiry<Value>,
+    sight: Sight | null,
+    doubt: ReadDoubt,
+    shown: Position | null = null,
+  ): Promise<Step<Value>> {
     let got: FromSource<Value>
     try {
-      got = await this.#host.sources.loadFromPrimary(inquiry.load, null)
+      got = await this.#host.sources.loadFromPrimary(inquiry.load, shown)
     } catch (error) {
       return this.#failed(inquiry, error, sight?.cell ?? null, doubt)
     }
@@ -278,13 +273,14 @@ export class Cache<Params extends Readonly<Record<string, KeyValue>>, Value> {
   #serve(inquiry: Inquiry<Value>, cell: Cell, position: Position): Reading<Value> | null {
     const { demand } = inquiry.terms
     const reading = this.#fromCell(inquiry, cell, { freshness: 'fresh', doubt: null, position })
-    if (reading && demand && !satisfies(position, demand.seen)) this.#emit({ event: 'versionRegression' })
+    if (reading && demand && !satisfies(position, demand.seen)) this.#scope.emit({ event: 'versionRegression' })
     return reading
   }
 
-  /** What is in the cell, as stale, where the contract allows that. */
+  /** What is in the cell, as stale, where the contract allows that and the session asks for no more. */
   #retained(inquiry: Inquiry<Value>, cell: Cell | null, doubt: ReadDoubt): Reading<Value> | null {
     if (cell === null || this.#keyspace.contract.whenUnprovable !== 'serve-stale') return null
+    if (isBehind(cell.label.low, inquiry.terms.demand)) return null
     return this.#fromCell(inquiry, cell, { freshness: 'stale', doubt, position: cell.label.low })
   }
 
@@ -300,7 +296,7 @@ export class Cache<Params extends Readonly<Record<string, KeyValue>>, Value> {
     } catch {
       // Without the cause: what JSON.parse throws quotes the value.
       const what = `a value of keyspace ${this.#keyspace.name} cannot be decoded`
-      this.#emit({ event: 'redisFailed', error: new TidemarkError('CELL_MALFORMED', what) })
+      this.#scope.emit({ event: 'redisFailed', error: new TidemarkError('CELL_MALFORMED', what) })
       return null
     }
     // A stale value, too, may show what no other source shows yet.
@@ -321,24 +317,19 @@ export class Cache<Params extends Readonly<Record<string, KeyValue>>, Value> {
 
   /** @param miss why the cell could not be used, when the value was loaded instead */
   #ended(reading: Reading<Value>, miss: Reading<Value>['doubt'] = reading.doubt): Reading<Value> {
-    this.#emit({ event: 'read', from: reading.from, fresh: reading.freshness === 'fresh', doubt: miss })
+    this.#scope.emit({ event: 'read', from: reading.from, fresh: reading.freshness === 'fresh', doubt: miss })
     return reading
   }
+}
 
-  /** Redis is bounded in time and may be away: null then, and the read goes on without it. */
-  async #redis<T>(command: () => Promise<T>): Promise<T | null> {
-    try {
-      return await inTime(command(), this.#host.timings.redisTimeoutMs, 'Redis')
-    } catch (error) {
-      this.#emit({ event: 'redisFailed', error })
-      return null
-    }
-  }
+/** As a lease would grant it (protocol 6.2): all that it covers is visible on the primary by now (I5). */
+function shownByPrimary(view: View | null, keyspace: string): Position | null {
+  if (view === null || view.gap !== undefined) return null
+  return maxPosition(floorOf(view, keyspace), maxPosition(view.watermark, after(view.newest)))
+}
 
-  #emit(event: EventOfCache): void {
-    const { source, region } = this.#host
-    emit({ source: source.name, region, keyspace: this.#keyspace.name, ...event })
-  }
+function isBehind(position: Position, demand: Demand | null): boolean {
+  return demand !== null && !(satisfies(position, demand.own) && satisfies(position, demand.seen))
 }
 
 /** Whether looking again may show a labelled load to be fresh, and there is time to. */
@@ -362,6 +353,3 @@ function noteLoaded(session: Session | undefined, { label, standing }: Loaded<un
   const reach = label?.high ?? (standing?.reach ? forSession(standing, standing.reach) : null)
   if (reach) session?.saw(reach, standing?.systemIdentifier ?? null)
 }
-
-type WithoutCommon<E> = E extends unknown ? Omit<E, 'source' | 'region' | 'keyspace'> : never
-type EventOfCache = WithoutCommon<Parameters<typeof emit>[0]>

@@ -1,5 +1,5 @@
 import { channel } from 'node:diagnostics_channel'
-import type { ErrorCode } from '@tidemark/protocol'
+import type { ErrorCode, TidemarkError } from '@tidemark/protocol'
 import type { ReadDoubt } from './judge-loaded.ts'
 
 /**
@@ -19,6 +19,12 @@ interface Events {
   sourceFailed: { keyspace: string; from: string; error: unknown }
   /** Redis did not answer in time, or holds what cannot be read. The read went on without it. */
   redisFailed: { keyspace: string; error: unknown }
+  /** A load that went on behind a reader failed. The value is stale as before, and the next read tries again. */
+  refreshFailed: { keyspace: string; error: unknown }
+  /** As many loads as may be go on behind readers: this one is left to a later read. */
+  refreshPutOff: { keyspace: string }
+  /** The load returns what the keyspace's projection would not: handed over, and not cached. Told once by each cache. */
+  misfit: { keyspace: string; error: TidemarkError }
   /** Another holds the lease; the read waits. */
   leaseWait: { keyspace: string }
   /** A fresh read was about to be older than what its session saw (must never happen; asserted after the decision). */
@@ -35,6 +41,7 @@ export type RefillOutcome =
   | 'unlabelled'
   | 'too-large'
   | 'not-wanted'
+  | 'misfit'
   | 'redis-away'
 
 export type RefillEvent = {

@@ -7,6 +7,7 @@ import { isAnnouncedPrimary, type Loaded } from './labelled-load.ts'
 export type ReadDoubt =
   | Doubt
   | 'redis-away' // Redis did not answer in time
+  | 'bypass' // by contract nothing is cached
   | 'unannounced' // the server is no primary of the history that the view knows
 
 export type LoadVerdict =

@@ -1,9 +1,11 @@
 import { Guard, partitionKeys, type RedisClient } from '@tidemark/guard'
 import { keyspaceOf, type ParamsOf, partitionOf, type Source, TidemarkError } from '@tidemark/protocol'
 import { AnnouncedEpoch } from './announced-epoch.ts'
-import { Cache, type CacheHost, type CacheOptions } from './cache.ts'
+import { Cache, type CacheOptions } from './cache.ts'
 import type { ConnectionPool } from './database.ts'
 import { EpochHistory } from './epoch-history.ts'
+import type { CacheHost } from './keyspace-scope.ts'
+import { Refreshes } from './refreshes.ts'
 import { jsonSerializer, type Serializer } from './serializer.ts'
 import { Session, type SessionHost } from './session.ts'
 import { type Replica, Sources } from './sources.ts'
@@ -27,12 +29,16 @@ export interface TidemarkOptions<Keys extends Readonly<Record<string, string>>> 
   readonly serializer?: Serializer
   /** A larger value is handed to the caller and not cached. */
   readonly maxValueBytes?: number
+  /** How many values may be loaded behind readers at a time, each on a connection of its own; see reaction `refresh`. */
+  readonly maxRefreshes?: number
   readonly timings?: Partial<Timings>
 }
 
 const MIN_SECRET_BYTES = 32
 const DEFAULT_TOKEN_MAX_AGE_MS = 86_400_000
 const DEFAULT_MAX_VALUE_BYTES = 1_048_576
+/** Fewer than the ten connections that a pool of `pg` has by default: readers who wait come first. */
+const DEFAULT_MAX_REFRESHES = 4
 
 /** The app's side of one source in one region. */
 export class Tidemark<Keys extends Readonly<Record<string, string>> = Readonly<Record<string, string>>> {
@@ -60,6 +66,7 @@ export class Tidemark<Keys extends Readonly<Record<string, string>> = Readonly<R
       serializer: options.serializer ?? jsonSerializer,
       maxValueBytes: options.maxValueBytes ?? DEFAULT_MAX_VALUE_BYTES,
       announced: new AnnouncedEpoch(),
+      refreshes: new Refreshes(options.maxRefreshes ?? DEFAULT_MAX_REFRESHES),
       guardOf: (key) => guards[partitionOf(key, source.partitions)]!,
     }
     const history = new EpochHistory(primary, statement)
@@ -71,12 +78,14 @@ export class Tidemark<Keys extends Readonly<Record<string, string>> = Readonly<R
     }
   }
 
-  /** The reads of a keyspace. Throws KEYSPACE_UNKNOWN. */
+  /** The reads of a keyspace. Throws KEYSPACE_UNKNOWN; CONFIG_INVALID for one that is updated in place, with a serializer. */
   cache<Name extends keyof Keys & string, Value>(
     name: Name,
     options: CacheOptions<ParamsOf<Keys[Name]>, Value>,
   ): Cache<ParamsOf<Keys[Name]>, Value> {
-    return new Cache<ParamsOf<Keys[Name]>, Value>(this.#host, keyspaceOf(this.#host.source, name), options)
+    const keyspace = keyspaceOf(this.#host.source, name)
+    if (keyspace.projection && this.#host.serializer !== jsonSerializer) throw projectionIsJson(name)
+    return new Cache<ParamsOf<Keys[Name]>, Value>(this.#host, keyspace, options)
   }
 
   /** A new session, or the one that a token carries. Throws TOKEN_INVALID. */
@@ -94,6 +103,13 @@ export async function openTidemark<Keys extends Readonly<Record<string, string>>
   options: TidemarkOptions<Keys>,
 ): Promise<Tidemark<Keys>> {
   return new Tidemark(options)
+}
+
+/** A worker that writes a row's projection knows no serializer of the app's. */
+function projectionIsJson(keyspace: string): TidemarkError {
+  return new TidemarkError('CONFIG_INVALID', `keyspace ${keyspace} is updated in place with JSON`, {
+    mend: "Open Tidemark without a serializer, or let the contract say reaction: 'invalidate'",
+  })
 }
 
 function checkTokenKeys(keys: readonly TokenKey[]): void {

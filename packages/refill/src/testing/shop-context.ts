@@ -49,7 +49,7 @@ export class ShopContext implements AsyncDisposable {
   #offset = 0n
 
   private constructor(
-    contract: object,
+    keyspace: object,
     redis: Redis,
     primary: pg.Pool,
     replica: pg.Pool,
@@ -63,7 +63,7 @@ export class ShopContext implements AsyncDisposable {
         product: {
           key: 'product:{id}',
           tables: { 'public.product': { id: 'id' } },
-          contract: { ...PATIENT_CONTRACT, ...contract },
+          ...keyspace,
         },
       },
     })
@@ -73,8 +73,15 @@ export class ShopContext implements AsyncDisposable {
     this.#resources = resources
   }
 
-  /** @param servers the run's, or a test's own where it stops or pauses them */
-  static async open(contract: object = {}, servers: Partial<ServerUrls> = {}): Promise<ShopContext> {
+  /**
+   * @param servers the run's, or a test's own where it stops or pauses them
+   * @param projection of a keyspace that is updated in place
+   */
+  static async open(
+    contract: object = {},
+    servers: Partial<ServerUrls> = {},
+    projection?: object,
+  ): Promise<ShopContext> {
     await using resources = new AsyncDisposableStack()
     const { primaryUrl, replicaUrls, redisUrls } = { ...localServers(), ...servers }
     const database = `refill_${randomBytes(4).toString('hex')}`
@@ -89,7 +96,8 @@ export class ShopContext implements AsyncDisposable {
       client.disconnect(),
     )
     await primary.query(SCHEMA)
-    const context = new ShopContext(contract, redis, primary, replica, resources.move())
+    const keyspace = { contract: { ...PATIENT_CONTRACT, ...contract }, ...(projection && { projection }) }
+    const context = new ShopContext(keyspace, redis, primary, replica, resources.move())
     await context.replicaCaughtUp()
     return context
   }
@@ -141,6 +149,12 @@ export class ShopContext implements AsyncDisposable {
     await this.#apply({
       events: [{ key: this.key(id), version, retainStaleMs: this.source.keyspaces.product.contract.retainStaleMs }],
     })
+  }
+
+  /** As a worker applies an event that carries its row. */
+  async update(id: number, version: Version, row: object): Promise<void> {
+    const update = { keyspace: 'product', payload: Buffer.from(JSON.stringify(row)), ttlMs: 60_000 }
+    await this.#apply({ events: [{ key: this.key(id), version, retainStaleMs: 0, update }] })
   }
 
   async floor(keyspace: string, at: Position): Promise<void> {

@@ -1,0 +1,61 @@
+import type { Guard } from '@tidemark/guard'
+import { type Keyspace, type Source, TidemarkError } from '@tidemark/protocol'
+import type { AnnouncedEpoch } from './announced-epoch.ts'
+import { inTime } from './deadline.ts'
+import { emit } from './events.ts'
+import type { Refreshes } from './refreshes.ts'
+import type { Serializer } from './serializer.ts'
+import type { Sources } from './sources.ts'
+import type { Timings } from './timings.ts'
+
+/** What a cache uses of the Tidemark that it belongs to. */
+export interface CacheHost {
+  readonly source: Source
+  readonly region: string
+  readonly sources: Sources
+  readonly timings: Timings
+  readonly serializer: Serializer
+  readonly maxValueBytes: number
+  readonly announced: AnnouncedEpoch
+  readonly refreshes: Refreshes
+  guardOf(key: string): Guard
+}
+
+/** What all that is done for a keyspace shares: its host, whom it tells, and how long Redis may take. */
+export class KeyspaceScope {
+  readonly host: CacheHost
+  readonly keyspace: Keyspace
+  #toldMisfit = false
+
+  constructor(host: CacheHost, keyspace: Keyspace) {
+    this.host = host
+    this.keyspace = keyspace
+  }
+
+  /** Redis is bounded in time and may be away: null then, and what asked goes on without it. */
+  async redis<T>(command: () => Promise<T>): Promise<T | null> {
+    try {
+      return await inTime(command(), this.host.timings.redisTimeoutMs, 'Redis')
+    } catch (error) {
+      this.emit({ event: 'redisFailed', error })
+      return null
+    }
+  }
+
+  /** Told once: what is wrong is wrong with the load, and each load of it is counted by its outcome. */
+  tellMisfit(what: string): void {
+    if (this.#toldMisfit) return
+    this.#toldMisfit = true
+    const message = `a value of keyspace ${this.keyspace.name} is not what its projection makes of the row: ${what}`
+    const mend = 'Let the load return just what the projection gives, or mend the projection'
+    this.emit({ event: 'misfit', error: new TidemarkError('VALUE_UNCACHEABLE', message, { mend }) })
+  }
+
+  emit(event: EventOfKeyspace): void {
+    const { source, region } = this.host
+    emit({ source: source.name, region, keyspace: this.keyspace.name, ...event })
+  }
+}
+
+type WithoutCommon<E> = E extends unknown ? Omit<E, 'source' | 'region' | 'keyspace'> : never
+type EventOfKeyspace = WithoutCommon<Parameters<typeof emit>[0]>
