@@ -6,7 +6,7 @@ import { PartitionContext } from './testing/partition-context.ts'
 import { Twins } from './testing/twins.ts'
 
 /** More of them, or those of a failure again: TIDEMARK_MODEL_OPERATIONS=100000 TIDEMARK_MODEL_SEED=… */
-const OPERATIONS = Number(process.env.TIDEMARK_MODEL_OPERATIONS ?? 10_000)
+const OPERATIONS = Number(process.env.TIDEMARK_MODEL_OPERATIONS ?? 6_000)
 const SEED = Number(process.env.TIDEMARK_MODEL_SEED ?? Math.floor(Math.random() * 2 ** 31))
 const SEQUENCES_AT_ONCE = 10
 const LIMIT_MS = 120_000 + 10 * OPERATIONS

@@ -41,9 +41,12 @@ test('an error of a script is the caller’s, and the script is not run a second
   expect(sent).toEqual(['evalsha'])
 })
 
-test.each(['apply', 'lease-6', 'fill-6', 'release-1', 'declare_gap-5'])('%s holds all that it includes', (name) => {
-  expect(new Script(name).text).not.toContain('@include')
-})
+test.each(['apply', 'lease-6', 'fill-6', 'release-1', 'declare_gap-5', 'replay', 'inspect-6'])(
+  '%s holds all that it includes',
+  (name) => {
+    expect(new Script(name).text).not.toContain('@include')
+  },
+)
 
 /** The context's client, and which of the two commands it was given, in order. */
 function recorded(ctx: PartitionContext): { client: RedisClient; sent: string[] } {
