@@ -97,6 +97,7 @@ const FILL = new Script('fill-6')
 const RELEASE = new Script('release-1')
 const DECLARE_GAP = new Script('declare_gap-5')
 const REPLAY = new Script('replay')
+const SHED = new Script('shed')
 const INSPECT = new Script('inspect-6')
 
 /** The view and cell of a key, as one command read them. */
@@ -237,6 +238,16 @@ export class Guard {
     const args = [this.#keys.feed, encodeOffset(next), cause, seen, encodeEpoch(epoch)]
     const answer = await DECLARE_GAP.run(this.#redis, this.#partitionKeys, args)
     return answer[0] === 'DECLARED'
+  }
+
+  /**
+   * Drops cells, or with `tombstones` also these but the newest generation, to make room in a Redis that is full.
+   * @returns how many keys there were to drop
+   */
+  async shed(keys: readonly string[], tombstones: boolean): Promise<number> {
+    const names = [...this.#partitionKeys, ...keys.map((key) => this.#keys.cell(key))]
+    const answer = await SHED.run(this.#redis, names, [tombstones ? '1' : ''])
+    return Number(answer[1])
   }
 
   /** Applies records once more: they can only make things fresher, and say nothing of how far the worker is. */

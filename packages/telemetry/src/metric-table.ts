@@ -184,6 +184,13 @@ export const METRICS = {
     meaning: 'Gaps declared: a partition whose values are all refilled, because what was missed cannot be known.',
     labels: { ...REGION, cause: ['view-missing', 'offset-gone', 'record-malformed', 'epoch-unannounced'] },
   },
+  tidemark_worker_shed_total: {
+    type: 'counter',
+    unit: '{key}',
+    meaning:
+      'Keys dropped to make room in a Redis that was full: cells of what had changed, and generations of tombstones.',
+    labels: { ...REGION, what: ['cells', 'tombstones'] },
+  },
   tidemark_worker_old_epoch_refused_total: {
     type: 'counter',
     unit: '{record}',

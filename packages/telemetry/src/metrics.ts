@@ -68,6 +68,7 @@ export interface WorkerReadings {
 
 export type WorkerMetrics = ReturnType<typeof workerMetrics>
 export type EventOutcome = LabelsOf<'tidemark_worker_events_total'>['outcome']
+export type Shed = LabelsOf<'tidemark_worker_shed_total'>['what']
 export type GapCause = LabelsOf<'tidemark_worker_gaps_total'>['cause']
 
 /** @param read is called at each scrape; it must be quick and must not throw */
@@ -83,6 +84,7 @@ export function workerMetrics(options: {
   const events = counter('tidemark_worker_events_total', known)
   const batches = counter('tidemark_worker_applied_batches_total', known)
   const gaps = counter('tidemark_worker_gaps_total', known)
+  const sheds = counter('tidemark_worker_shed_total', known)
   const oldEpochs = counter('tidemark_worker_old_epoch_refused_total', known)
   const regressions = counter('cache_version_regression_total', known)
   gauge('tidemark_worker_beat_age_seconds', () => [{ labels: { region }, value: read().beatAgeSeconds }])
@@ -101,6 +103,7 @@ export function workerMetrics(options: {
     events: (keyspace: string, outcome: EventOutcome, count = 1) => events({ region, keyspace, outcome }, count),
     appliedBatch: () => batches({ region }),
     gap: (cause: GapCause) => gaps({ region, cause }),
+    shed: (what: Shed, count: number) => sheds({ region, what }, count),
     oldEpochRefused: (count = 1) => oldEpochs({ region }, count),
     versionRegression: () => regressions({ region }),
   }

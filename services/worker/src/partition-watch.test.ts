@@ -20,6 +20,7 @@ class Counts implements WorkerMetrics {
   events = (_: string, outcome: string): void => this.#add(outcome)
   appliedBatch = (): void => this.#add('batch')
   gap = (): void => this.#add('gap')
+  shed = (what: string, count: number): void => this.#add(what, count)
   oldEpochRefused = (count = 1): void => this.#add('refused', count)
   versionRegression = (): void => this.#add('regression')
   #add(name: string, count = 1): void {

@@ -12,6 +12,7 @@ import type { LogRange } from './log-range.ts'
 import { NewestEpoch } from './newest-epoch.ts'
 import { PartitionApplier } from './partition-applier.ts'
 import { PartitionWatch } from './partition-watch.ts'
+import { sheddingGuard } from './shedding.ts'
 
 export interface RegionOptions {
   readonly source: Source
@@ -85,7 +86,7 @@ export class Region implements PartitionHandler {
     const isKnownKeyspace = (name: string) => keyspaces.has(name)
     const watch = new PartitionWatch({ partition, guard, metrics, beats, epochs, isKnownKeyspace, log })
     const applier = new PartitionApplier(partition, {
-      guard,
+      guard: sheddingGuard({ partition, guard, metrics, log }),
       logRange: () => this.#range(partition),
       terms: {
         maxEvents: maxEventsPerBatch,
