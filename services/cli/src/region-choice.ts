@@ -1,9 +1,9 @@
 import type { ArgumentMistakes } from './argument-mistakes.ts'
 import type { Flags } from './command.ts'
-import type { NamedUrl } from './settings.ts'
+import type { NamedRedis } from './settings.ts'
 
 /** The region that `--region` names; undefined after a mistake was noted. */
-export function regionOf<R extends Pick<NamedUrl, 'name'>>(
+export function regionOf<R extends Pick<NamedRedis, 'name'>>(
   given: Flags[string],
   regions: readonly R[],
   mistakes: ArgumentMistakes,
@@ -17,7 +17,7 @@ export function regionOf<R extends Pick<NamedUrl, 'name'>>(
 }
 
 /** That one, or all where none is named. */
-export function regionsOf<R extends Pick<NamedUrl, 'name'>>(
+export function regionsOf<R extends Pick<NamedRedis, 'name'>>(
   given: Flags[string],
   regions: readonly R[],
   mistakes: ArgumentMistakes,

@@ -33,7 +33,7 @@ class Log {
         this.repaired.push(records.length)
         return NOTHING
       },
-      repair: async () => true,
+      repair: async () => 'replayed',
       passed: () => undefined,
       signal: this.ending.signal,
       ...more,
@@ -74,7 +74,7 @@ test('an interruption ends it between batches, and says where', async () => {
 })
 
 test('a view that is lost, and a log that ends early, end it and are told', async () => {
-  const lost = await replayPartition(RANGE, new Log(0n, 9_000n).surroundings({ repair: async () => false }))
+  const lost = await replayPartition(RANGE, new Log(0n, 9_000n).surroundings({ repair: async () => 'view-missing' }))
   expect(lost).toMatchObject({ ending: 'view-missing', next: 10n })
   const early = await replayPartition(RANGE, new Log(0n, 2_000n).surroundings())
   expect(early).toMatchObject({ ending: 'ended-early', next: 2_000n })

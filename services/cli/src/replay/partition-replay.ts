@@ -1,3 +1,4 @@
+import type { ReplayResult } from '@tidemark/guard'
 import { isOutOfRange, type KafkaRecord } from '@tidemark/kafka'
 import type { Repairs } from './repairs.ts'
 import type { ReplayRange } from './replay-plan.ts'
@@ -9,14 +10,13 @@ export interface ReplaySurroundings {
   /** The offset at which Kafka's log of the partition begins now. */
   readonly lowOf: (partition: number) => Promise<bigint>
   readonly repairsOf: (records: readonly KafkaRecord[]) => Repairs
-  /** @returns false when the region has lost the partition's view */
-  readonly repair: (partition: number, repairs: Repairs) => Promise<boolean>
+  readonly repair: (partition: number, repairs: Repairs) => Promise<ReplayResult['code']>
   /** Told after each batch. */
   readonly passed: (partition: number, next: bigint, records: number) => void
   readonly signal: AbortSignal
 }
 
-export type Ending = 'done' | 'interrupted' | 'view-missing' | 'ended-early'
+export type Ending = 'done' | 'interrupted' | 'ended-early' | Exclude<ReplayResult['code'], 'replayed'>
 
 export interface Replayed {
   readonly ending: Ending
@@ -39,7 +39,8 @@ export async function replayPartition({ partition, from, to }: ReplayRange, s: R
       for await (const records of s.read(partition, next, to)) {
         for (const batch of batchesOf(records)) {
           if (s.signal.aborted) return { ending: 'interrupted', next, overtakenAt }
-          if (!(await s.repair(partition, s.repairsOf(batch)))) return { ending: 'view-missing', next, overtakenAt }
+          const code = await s.repair(partition, s.repairsOf(batch))
+          if (code !== 'replayed') return { ending: code, next, overtakenAt }
           next = BigInt(batch.at(-1)!.offset) + 1n
           s.passed(partition, next, batch.length)
         }

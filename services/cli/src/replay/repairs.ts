@@ -1,4 +1,4 @@
-import type { Invalidation } from '@tidemark/guard'
+import type { Repair } from '@tidemark/guard'
 import type { KafkaRecord } from '@tidemark/kafka'
 import {
   decodeRecord,
@@ -10,10 +10,7 @@ import {
 } from '@tidemark/protocol'
 
 /** What records say that can only make a region fresher: their events and floors. Watermarks are for workers. */
-export interface Repairs {
-  readonly epochStart: Position | null
-  readonly floors: readonly { readonly keyspace: string; readonly position: Position }[]
-  readonly events: readonly Invalidation[]
+export interface Repairs extends Repair {
   /** Records that cannot be decoded. A worker declares a gap there. */
   readonly unreadable: number
 }
@@ -32,7 +29,7 @@ export function repairsOf(records: readonly KafkaRecord[], source: Source, keysp
 class Draft {
   readonly #source: Source
   readonly #keyspace: string | undefined
-  readonly #events = new Map<string, Invalidation>()
+  readonly #events = new Map<string, Repair['events'][number]>()
   readonly #floors = new Map<string, Position>()
   #epochStart: Position | null = null
   #unreadable = 0

@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals'
 import { defineSource, position } from '@tidemark/protocol'
+import { parseRedisUrl } from '@tidemark/redis'
 import { MistakenArguments } from '../argument-mistakes.ts'
 import type { Flags } from '../command.ts'
 import { replayTerms } from './replay-terms.ts'
@@ -10,7 +11,7 @@ const SOURCE = defineSource({
   partitions: 4,
   keyspaces: { product: { key: 'product:{id}', tables: {} } },
 })
-const REGIONS = [{ name: 'eu-west', url: 'redis://a' }] as const
+const REGIONS = [{ name: 'eu-west', redis: { endpoint: parseRedisUrl('redis://127.0.0.1', () => undefined)! } }]
 
 const terms = (flags: Flags) => replayTerms({ region: 'eu-west', ...flags }, SOURCE, REGIONS, NOW_MS)
 

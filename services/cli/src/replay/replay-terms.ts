@@ -4,7 +4,7 @@ import { ArgumentMistakes } from '../argument-mistakes.ts'
 import type { Flags } from '../command.ts'
 import { parsePositionText } from '../position-text.ts'
 import { regionOf } from '../region-choice.ts'
-import type { NamedUrl } from '../settings.ts'
+import type { NamedRedis } from '../settings.ts'
 
 /** Where a replay begins. */
 export type Start =
@@ -14,7 +14,7 @@ export type Start =
 
 /** What the arguments ask for. */
 export interface ReplayTerms {
-  readonly region: NamedUrl
+  readonly region: NamedRedis
   readonly start: Start
   /** All of them unless given. */
   readonly partition: number | undefined
@@ -23,7 +23,7 @@ export interface ReplayTerms {
 }
 
 /** Throws MistakenArguments with all mistakes. */
-export function replayTerms(flags: Flags, source: Source, regions: readonly NamedUrl[], nowMs: number): ReplayTerms {
+export function replayTerms(flags: Flags, source: Source, regions: readonly NamedRedis[], nowMs: number): ReplayTerms {
   const mistakes = new ArgumentMistakes()
   const region = regionOf(flags.region, regions, mistakes)
   const start = startOf(flags, nowMs, mistakes)

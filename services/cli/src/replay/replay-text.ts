@@ -71,6 +71,10 @@ function endingText(partition: number, to: bigint, { ending, next }: Replayed): 
       return [
         `partition ${partition}: Redis has lost the view at offset ${next}: a worker declares a gap, which covers it`,
       ]
+    case 'epoch-unannounced':
+      return [
+        `partition ${partition}: this region has not adopted the epoch of what stands at offset ${next} and after it`,
+      ]
     case 'ended-early':
       return [`partition ${partition}: Kafka has nothing at offset ${next}, before ${to}`]
   }
