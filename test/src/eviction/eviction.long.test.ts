@@ -10,7 +10,7 @@ const POLICIES = ['allkeys-lru', 'allkeys-lfu', 'allkeys-random', 'volatile-lru'
 
 test('I2, I3: three times as much data as memory, under each policy that evicts: nothing stale is served', async () => {
   await using stage = await EvictionStage.open()
-  const options = { policies: POLICIES, roomMb: 16, settlingReads: READS / 4, reads: READS, seed: SEED }
+  const options = { policies: POLICIES, roomMb: 8, settlingReads: READS / 4, reads: READS, seed: SEED }
   const report = await runEviction(stage, options)
   process.stderr.write(`seed ${SEED} (TIDEMARK_SEED)\n${reportText(report)}\n`)
   expect(report.falsehoods).toEqual([])
