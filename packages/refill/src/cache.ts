@@ -166,6 +166,7 @@ export class Cache<Params extends Readonly<Record<string, KeyValue>>, Value> {
   #serveAndRefresh(inquiry: Inquiry<Value>, sight: Sight, doubt: Doubt): Reading<Value> | null {
     const isChanged = doubt === 'retained' || doubt === 'floor'
     if (this.#keyspace.contract.reaction !== 'refresh' || !isChanged) return null
+    if (sight.cell !== null && isBehind(sight.cell.label.low, inquiry.terms.demand)) return null
     const stale = this.#retained(inquiry, sight.cell, doubt)
     if (stale === null) return null
     const wanted = { ...inquiry, terms: { ...inquiry.terms, demand: null } }
@@ -191,7 +192,7 @@ export class Cache<Params extends Readonly<Record<string, KeyValue>>, Value> {
     if (answer.code === 'granted') return this.#loadUnderLease(inquiry, sight, doubt, id, answer)
     if (answer.code === 'changed' && performance.now() < inquiry.leaseDeadline) return 'again'
     if (answer.code === 'busy') {
-      const stale = this.#retained(inquiry, sight.cell, doubt)
+      const stale = inquiry.terms.demand === null ? this.#retained(inquiry, sight.cell, doubt) : null
       if (stale) return stale
       this.#scope.emit({ event: 'leaseWait' })
       if (performance.now() < inquiry.leaseDeadline) return 'again'
@@ -277,10 +278,9 @@ export class Cache<Params extends Readonly<Record<string, KeyValue>>, Value> {
     return reading
   }
 
-  /** What is in the cell, as stale, where the contract allows that and the session asks for no more. */
+  /** What is in the cell, as stale, where the contract allows that. */
   #retained(inquiry: Inquiry<Value>, cell: Cell | null, doubt: ReadDoubt): Reading<Value> | null {
     if (cell === null || this.#keyspace.contract.whenUnprovable !== 'serve-stale') return null
-    if (isBehind(cell.label.low, inquiry.terms.demand)) return null
     return this.#fromCell(inquiry, cell, { freshness: 'stale', doubt, position: cell.label.low })
   }
 

@@ -69,18 +69,17 @@ test('a keyspace under a floor is served as stale, too, and refreshed key by key
 test('a session that wrote, or saw more, waits for what is new; one that asks for no more does not', async () => {
   await using shop = await changed()
   const tidemark = await shop.open()
-  const product = tidemark.cache('product', {
-    load: (db) => db.query('select pg_sleep(0), 2499 as cents').then((r) => r.rows[0]),
-  })
+  const loading = held()
+  const product = tidemark.cache('product', loading)
   const { label } = await product.read({ id: 1 })
-  const content = tidemark.session()
+  const [content, writer] = [tidemark.session(), tidemark.session()]
   content.saw(label!.low, null)
-  const writer = tidemark.session()
+  expect(await product.read({ id: 1 }, { session: content })).toMatchObject(STALE)
   await writer.write((db) => db.query('update product set cents = 2500 where id = 2'))
-  expect(await product.read({ id: 1 }, { session: writer })).toMatchObject({
-    value: { cents: 2499 },
-    freshness: 'fresh',
-  })
+  const written = product.read({ id: 1 }, { session: writer })
+  await waitUntil('the load has begun', () => loading.begun > 0, { timeoutMs: 20_000 })
+  loading.letGo()
+  expect(await written).toMatchObject({ value: { cents: 2499 }, freshness: 'fresh' })
 })
 
 test('what was never cached is loaded before it is served, and what is only old is, too', async () => {

@@ -1,16 +1,19 @@
-import { defineSource } from '@tidemark/protocol'
+import { defineSource, type SourceConfig } from '@tidemark/protocol'
 
 export interface HotOptions {
   readonly partitions?: number
   readonly contract?: object
+  readonly projection?: NonNullable<SourceConfig['keyspaces'][string]['projection']>
 }
 
 /** The source of the end-to-end tests: one table of counters, one keyspace; its name is its key prefix too. */
-export function hotSource(name: string, { partitions = 4, contract = {} }: HotOptions = {}) {
+export function hotSource(name: string, { partitions = 4, contract = {}, projection }: HotOptions = {}) {
   return defineSource({
     name,
     partitions,
     keyPrefix: name,
-    keyspaces: { hot: { key: 'hot:{id}', tables: { 'public.hot': { id: 'id' } }, contract } },
+    keyspaces: {
+      hot: { key: 'hot:{id}', tables: { 'public.hot': { id: 'id' } }, contract, ...(projection && { projection }) },
+    },
   })
 }
