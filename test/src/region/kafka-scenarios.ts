@@ -1,4 +1,4 @@
-import type { KafkaServer } from '@tidemark/local'
+import type { KafkaCluster, KafkaServer } from '@tidemark/local'
 import type { NetworkedKafka } from '../outage/networked-kafka.ts'
 import { lasting, type Scenario } from './region.ts'
 import { removeAllRecords } from './topic-retention.ts'
@@ -15,6 +15,22 @@ export function brokerKilled(kafka: KafkaServer): Scenario {
       await kafka.kill()
       await lasting(ms)
       await kafka.start()
+    },
+  }
+}
+
+/** Of three brokers the one that leads a partition is killed, another leads it meanwhile, and the first one comes back. */
+export function leaderKilled(cluster: KafkaCluster): Scenario {
+  return {
+    servers: { brokers: cluster.brokers.split(',') },
+    publisherEnv: { TIDEMARK_KAFKA_REPLICATION_FACTOR: String(cluster.nodes.length) },
+    workers: 2,
+    fault: async ({ context: { source } }, { ms }) => {
+      const leader = await cluster.leaderOf(source.topic)
+      await leader.kill()
+      await cluster.failedOverFrom(leader, source.topic)
+      await lasting(ms)
+      await leader.start()
     },
   }
 }

@@ -15,8 +15,14 @@ import type { RegionEvidence } from './region-run.ts'
 
 type History = CommitHistory<TimedCommit>
 
+/** What of the evidence can break a rule. */
+export type Lawfulness = Pick<
+  RegionEvidence,
+  'source' | 'history' | 'readings' | 'sessions' | 'samples' | 'losses' | 'staleCells'
+>
+
 /** Every breach of the protocol in what was read and in what Redis held, in words, the rule first. */
-export function breaches(evidence: RegionEvidence): string[] {
+export function breaches(evidence: Lawfulness): string[] {
   const { history, readings, sessions, samples, losses, staleCells, source } = evidence
   return [
     ...readings.flatMap((reading) => untrue(reading, history)),

@@ -55,7 +55,10 @@ export async function runScenario(scenario: Scenario, options: RunOptions): Prom
   const { primary, replica } = pipeline
   const recorder = await LogRecorder.start(primary, `${pipeline.name}_history`, ['hot'])
   await primary.query('insert into hot select unnest($1::int[]), 0', [IDS])
-  const publisher = await context.startProcess('publisher', { TIDEMARK_BEAT_MS: String(BEAT_MS) })
+  const publisher = await context.startProcess('publisher', {
+    ...scenario.publisherEnv,
+    TIDEMARK_BEAT_MS: String(BEAT_MS),
+  })
   const region = new Region(context, publisher, scenario.workerEnv)
   for (let i = 0; i < scenario.workers; i++) await region.startWorker()
   await waitUntil('there is an epoch', async () => epochOf(await pipeline.here()) > 0, {

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
-import { KafkaServer, RedisServer, TcpProxy } from '@tidemark/local'
+import { KafkaCluster, KafkaServer, RedisServer, TcpProxy } from '@tidemark/local'
 import { NetworkedKafka } from '../outage/networked-kafka.ts'
 import { seedOf } from '../seeded-random.ts'
-import { brokerKilled, cutOffFromKafka, RETENTION_PASSED } from './kafka-scenarios.ts'
+import { brokerKilled, cutOffFromKafka, leaderKilled, RETENTION_PASSED } from './kafka-scenarios.ts'
 import type { Scenario } from './region.ts'
 import { expectLawful } from './region-expectations.ts'
 import { printed, type RegionReport, reportOf } from './region-report.ts'
@@ -45,6 +45,11 @@ test('I3, I6: what a worker sent before it froze reaches Redis in a gap that ano
 test('I4: the broker is killed and comes back: the region goes on where its Redis stands', async () => {
   await using kafka = await KafkaServer.start()
   await survived('broker killed', brokerKilled(kafka), optionsOf(30))
+})
+
+test('I4: of three brokers the leader is killed and comes back: the region goes on where its Redis stands', async () => {
+  await using cluster = await KafkaCluster.start()
+  await survived('leader of three brokers killed', leaderKilled(cluster), optionsOf(30))
 })
 
 test('I4: retention passed while the region had no worker: a gap, announced and counted, and nothing stale', async () => {

@@ -23,6 +23,8 @@ export interface Scenario {
   readonly workers: number
   /** Settings of the workers that are not the tests' own. */
   readonly workerEnv?: (worker: number) => NodeJS.ProcessEnv
+  /** And of the publisher. */
+  readonly publisherEnv?: NodeJS.ProcessEnv
   /** Brings the fault about, and returns when it is over: from then on the time to recover counts. */
   readonly fault: (region: Region, options: FaultOptions) => Promise<void>
 }
