@@ -45,6 +45,8 @@ const CLOSE_TIMEOUT_MS = 5_000
 /** Several must fit into a session, or one that is late ends it. */
 const HEARTBEATS_PER_SESSION = 4
 const MIRROR_INTERVAL_MS = 3_000
+/** How long a batch may take before the other partitions go on without it: one fetch waits for all that it brought. */
+const SET_ASIDE_MS = 1_000
 
 /**
  * The region's end of the Kafka topic, for the life of one client. When anything is wrong with it, {@link consume}
@@ -57,7 +59,10 @@ export class Bus {
   readonly #consumer: Consumer
   readonly #admin: Admin
   readonly #ending = new AbortController()
-  #generation = 0
+  #assignment = new AbortController()
+  /** Aborted by the next assignment, and at the end: whatever is under way then decides nothing more. */
+  #held = AbortSignal.abort()
+  readonly #aside = new Set<Promise<void>>()
   #signOfLifeMs = performance.now()
   #mirroredMs = 0
   readonly #goingOnAt = new Map<number, bigint>()
@@ -117,7 +122,7 @@ export class Bus {
     try {
       this.#signOfLife()
       // Not awaited: it can hang for as long as the group does, and the watchdog must be able to end it.
-      this.#run(handler, ended).catch((error: unknown) => this.fail(error))
+      this.#run(handler).catch((error: unknown) => this.fail(error))
       await aborted(ended)
     } finally {
       clearInterval(watchdog)
@@ -137,19 +142,19 @@ export class Bus {
 
   /** Leaves the group and closes the connections; bounded, and harmless at any time. */
   async close(): Promise<void> {
-    const closing = Promise.allSettled([this.#consumer.disconnect(), this.#admin.disconnect()])
+    const closing = Promise.allSettled([...this.#aside, this.#consumer.disconnect(), this.#admin.disconnect()])
     await withDeadline(closing, CLOSE_TIMEOUT_MS, 'Kafka client not closed').catch((error: unknown) => {
       this.#options.log.debug({ err: error }, 'leaving a Kafka client behind')
     })
     this.#ending.abort(new TidemarkError('SERVER_UNREACHABLE', 'the Kafka client is closed'))
   }
 
-  async #run(handler: PartitionHandler, signal: AbortSignal): Promise<void> {
+  async #run(handler: PartitionHandler): Promise<void> {
     await this.#consumer.run({
       autoCommit: false,
       eachBatchAutoResolve: false,
       partitionsConsumedConcurrently: this.#options.partitionsConcurrently,
-      eachBatch: (payload) => this.#take(payload, handler, signal),
+      eachBatch: (payload) => this.#take(payload, handler),
     })
   }
 
@@ -170,38 +175,69 @@ export class Bus {
   }
 
   async #prepare(partitions: readonly number[], handler: PartitionHandler, signal: AbortSignal): Promise<void> {
-    this.#generation += 1
-    const generation = this.#generation
+    this.#assignment.abort(new TidemarkError('SERVER_UNREACHABLE', 'the group has assigned partitions anew'))
+    this.#assignment = new AbortController()
+    const held = AbortSignal.any([signal, this.#assignment.signal])
+    this.#held = held
     this.#goingOnAt.clear()
     handler.assigned(partitions)
     this.#options.log.info({ partitions }, 'partitions assigned')
-    await Promise.all(partitions.map((partition) => this.#resume(partition, generation, handler, signal)))
+    await Promise.all(partitions.map((partition) => this.#resume(partition, handler, held)))
   }
 
   /**
    * Every assignment starts where Redis stands. A newer one makes an older one's answer void. Each partition by itself:
    * one whose part of a Redis cluster is away keeps no other waiting.
    */
-  async #resume(partition: number, generation: number, handler: PartitionHandler, signal: AbortSignal): Promise<void> {
-    const offset = await handler.resume(partition, signal)
-    if (generation !== this.#generation || signal.aborted) return
+  async #resume(partition: number, handler: PartitionHandler, held: AbortSignal): Promise<void> {
+    try {
+      this.#goOn(partition, await handler.resume(partition, held), held)
+    } catch (error) {
+      if (!held.aborted) throw error
+    }
+  }
+
+  #goOn(partition: number, offset: bigint, held: AbortSignal): void {
+    if (held.aborted) return
     this.#seek(partition, offset)
     this.#consumer.resume([{ topic: this.#options.topic, partitions: [partition] }])
   }
 
-  async #take(payload: EachBatchPayload, handler: PartitionHandler, signal: AbortSignal): Promise<void> {
-    if (signal.aborted) return
-    const generation = this.#generation
+  async #take(payload: EachBatchPayload, handler: PartitionHandler): Promise<void> {
+    const held = this.#held
+    if (held.aborted) return
     const { batch, resolveOffset } = payload
+    const { partition } = batch
     const records = batch.messages.map((m) => ({ offset: BigInt(m.offset), key: m.key, value: m.value }))
-    const next = await this.#holdingMembership(payload, signal, (held) => handler.take(batch.partition, records, held))
+    const taking = this.#holdingMembership(payload, held, (hold) => handler.take(partition, records, hold))
+    if (!(await settlesWithin(taking, SET_ASIDE_MS))) {
+      this.#setAside(partition, taking, handler, held)
+      return
+    }
+    const next = await taking.catch((error: unknown) => {
+      if (held.aborted) return null
+      throw error
+    })
+    // Assigned anew meanwhile, as may happen with several brokers: whose the partition is was decided there.
+    if (next === null || held.aborted) return
     this.#signOfLife()
-    // Assigned anew meanwhile, with several brokers: where the partition goes on, and whose it is, was decided there.
-    if (generation !== this.#generation) return
     if (next === BigInt(batch.lastOffset()) + 1n) resolveOffset(batch.lastOffset())
-    else this.#seek(batch.partition, next)
-    this.#goingOnAt.set(batch.partition, next)
+    else this.#seek(partition, next)
+    this.#goingOnAt.set(partition, next)
     this.#mirror()
+  }
+
+  /** Nothing more is fetched for the partition until what it has in hand is done: at most one batch for each waits. */
+  #setAside(partition: number, taking: Promise<bigint>, handler: PartitionHandler, held: AbortSignal): void {
+    this.#pause([partition])
+    this.#options.log.debug({ partition }, 'Redis keeps a batch waiting; the other partitions go on')
+    const goOn = taking.then(
+      (next) => this.#goOn(partition, next, held),
+      // What was wrong with Redis has ended this client already; the group's heartbeat may fail without that.
+      () => (held.aborted ? undefined : this.#resume(partition, handler, held)),
+    )
+    const aside = goOn.catch((error: unknown) => this.fail(error)).finally(() => this.#aside.delete(aside))
+    this.#aside.add(aside)
   }
 
   /** Keeps the member alive while Redis keeps a batch waiting, and lets go of the batch when the group has moved on. */
@@ -222,7 +258,7 @@ export class Bus {
     try {
       return await run(hold.signal)
     } catch (error) {
-      if (!isLost) this.fail(error)
+      if (!isLost && !signal.aborted) this.fail(error)
       throw error
     } finally {
       clearInterval(pulse)
@@ -284,6 +320,18 @@ function aborted(signal: AbortSignal): Promise<void> {
 /** So many partitions share a fetch: one that has a backlog would fill it, and the others would wait, and age. */
 function sharesOf({ partitionsConcurrently }: BusOptions): number {
   return 2 * partitionsConcurrently
+}
+
+async function settlesWithin(work: Promise<unknown>, ms: number): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>()
+  const timer = setTimeout(() => resolve(false), ms)
+  const settled = () => resolve(true)
+  work.then(settled, settled)
+  try {
+    return await promise
+  } finally {
+    clearTimeout(timer)
+  }
 }
 
 function heartbeatMs({ sessionTimeoutMs }: BusOptions): number {

@@ -32,9 +32,9 @@ test('a Kafka that is killed and comes back is consumed again from where Redis s
 
 test('a worker that has lost its Kafka keeps telling since when the region is cut off, and once that it is over', async () => {
   await using ctx = await RegionContext.open({ kafka })
-  await using told = await ToldWorker.start(ctx, { stallMs: 500, kafkaSilenceMs: 1_500, kafkaSessionMs: 1_000 })
+  await using told = await ToldWorker.start(ctx, { stallMs: 1_000, kafkaSilenceMs: 1_500, kafkaSessionMs: 1_000 })
   await ctx.untilTrusted(record.watermark(100))
-  await told.untilReady()
+  await told.untilReadyWith(ctx.streamWatermarks([0], 101))
   kafka.pause()
   try {
     await told.untilUnready(/^cut off since/)
@@ -47,7 +47,7 @@ test('a worker that has lost its Kafka keeps telling since when the region is cu
   } finally {
     kafka.resume()
   }
-  await using _ = ctx.streamWatermarks([0], 110)
+  await using _ = ctx.streamWatermarks([0], 5_000)
   await told.untilReady()
   await waitUntil('the log has it', () => told.delays().includes('info: current again'), { timeoutMs: 10_000 })
   expect(told.delays().filter((line) => line.includes('cut off')).length).toBeLessThanOrEqual(2)

@@ -3,6 +3,7 @@ import { Health, startTelemetry, type Telemetry } from '@tidemark/telemetry'
 import { pino } from 'pino'
 import type { WorkerTuning } from '../worker.ts'
 import type { RegionContext, RunningWorker } from './region-context.ts'
+import type { WatermarkStream } from './watermark-stream.ts'
 
 interface Line {
   readonly level: string
@@ -48,6 +49,12 @@ export class ToldWorker implements AsyncDisposable {
 
   async untilReady(): Promise<void> {
     await waitUntil('it is ready', async () => (await this.unready()) === undefined, { timeoutMs: 20_000 })
+  }
+
+  /** Ready, with a beat that goes on no longer than that. */
+  async untilReadyWith(beats: WatermarkStream): Promise<void> {
+    await using _ = beats
+    await this.untilReady()
   }
 
   /** The value of a series; undefined when it is absent. */
