@@ -138,7 +138,8 @@ function clusterClient(
       clusterRetryStrategy: options.once ? () => null : reconnectDelayMs,
       maxRedirections: MAX_REDIRECTIONS,
       retryDelayOnFailover: RETRY_DELAY_MS,
-      retryDelayOnClusterDown: RETRY_DELAY_MS,
+      // Not tried again, so that it is told before the time is over.
+      retryDelayOnClusterDown: 0,
       retryDelayOnTryAgain: RETRY_DELAY_MS,
     },
   )
