@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { isKeyOf, keyFor, MAX_KEY_BYTES, parseTemplate, renderKey, templatesOverlap } from './key-template.ts'
+import { isKeyOf, keyFor, MAX_KEY_BYTES, paramsIn, parseTemplate, renderKey, templatesOverlap } from './key-template.ts'
 
 const product = parseTemplate('product:{id}')
 const line = parseTemplate('order:{order}:line:{line}')
@@ -131,6 +131,7 @@ test('a key that a template gives is one of it, and one that it would spell othe
       const key = renderKey(line, (param) => (param === 'order' ? order : no))!
       expect(isKeyOf(line, key)).toBe(true)
       expect(isKeyOf(product, key)).toBe(false)
+      expect(paramsIn(line, key)).toEqual({ order, line: no })
     }),
   )
   expect(isKeyOf(product, 'product:a%3Ab')).toBe(true)

@@ -68,6 +68,18 @@ export function isKeyOf(template: KeyTemplate, key: string): boolean {
   )
 }
 
+/** Each param's value in Postgres' text form, of a key that the template gives: the inverse of `renderKey`. */
+export function paramsIn(template: KeyTemplate, key: string): Readonly<Record<string, string>> {
+  const parts = key.split(':')
+  return Object.fromEntries(
+    template.segments.flatMap((s, at) => ('param' in s ? [[s.param, decodeValue(parts[at] ?? '')]] : [])),
+  )
+}
+
+function decodeValue(value: string): string {
+  return value.replace(/%([0-9A-F]{2})/g, (_, hex) => String.fromCharCode(Number.parseInt(hex, 16)))
+}
+
 function encodeValue(value: string): string {
   return value.replace(RESERVED, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`)
 }

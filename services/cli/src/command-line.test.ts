@@ -7,9 +7,12 @@ import { runCommandLine } from './command-line.ts'
 import { doctor } from './doctor/doctor.ts'
 import type { ExitCode } from './exit-code.ts'
 import { init } from './init/init.ts'
+import { inspect } from './inspect/inspect.ts'
+import { purge } from './purge/purge.ts'
+import { replay } from './replay/replay.ts'
 import { status } from './status/status.ts'
 
-const COMMANDS = [init, doctor, status]
+const COMMANDS = [init, doctor, status, inspect, purge, replay]
 
 /** A command that does one thing. */
 function doing(run: () => Promise<ExitCode>): Command {

@@ -2,9 +2,12 @@
 import { runCommandLine } from './command-line.ts'
 import { doctor } from './doctor/doctor.ts'
 import { init } from './init/init.ts'
+import { inspect } from './inspect/inspect.ts'
+import { purge } from './purge/purge.ts'
+import { replay } from './replay/replay.ts'
 import { status } from './status/status.ts'
 
-const code = await runCommandLine([init, doctor, status], process.argv.slice(2), {
+const code = await runCommandLine([init, doctor, status, inspect, purge, replay], process.argv.slice(2), {
   env: process.env,
   print: (text) => process.stdout.write(`${text}\n`),
   complain: (text) => process.stderr.write(`${text}\n`),

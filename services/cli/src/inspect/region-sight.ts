@@ -1,0 +1,35 @@
+import { Guard, type Inspection, partitionKeys } from '@tidemark/guard'
+import { isTidemarkError, partitionOf, type Source } from '@tidemark/protocol'
+import { withRegion } from '../region-connection.ts'
+import type { NamedRedis } from '../settings.ts'
+
+/** What the Redis of a region knows of a key. */
+export interface RegionSight {
+  readonly inspection: Inspection
+  /** Read a moment later, and only where it was asked for. */
+  readonly value: string | undefined
+}
+
+export function readSight(region: NamedRedis, source: Source, key: string, withValue: boolean): Promise<RegionSight> {
+  return withRegion(region, async (redis) => {
+    const guard = new Guard(redis, partitionKeys(source.keyPrefix, partitionOf(key, source.partitions)))
+    const inspection = await guard.inspect(key)
+    return { inspection, value: withValue ? await valueIn(guard, key) : undefined }
+  })
+}
+
+async function valueIn(guard: Guard, key: string): Promise<string | undefined> {
+  try {
+    const { cell } = await guard.look(key)
+    return cell === null ? undefined : textOf(cell.payload)
+  } catch (error) {
+    if (isTidemarkError(error, 'CELL_MALFORMED')) return undefined
+    throw error
+  }
+}
+
+/** As it stands, or in base64 where it is no text. */
+function textOf(payload: Buffer): string {
+  const text = payload.toString('utf8')
+  return Buffer.from(text, 'utf8').equals(payload) ? text : `base64 ${payload.toString('base64')}`
+}
