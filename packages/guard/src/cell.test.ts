@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import { isEncoded, isTidemarkError, position } from '@tidemark/protocol'
 import fc from 'fast-check'
-import { type Cell, decodeCell, encodeTime } from './cell.ts'
+import { type Cell, decodeCell, decodeLease, encodeTime } from './cell.ts'
 
 const LOW = position(1, 0xabn)
 const HIGH = position(1, 0xacn)
@@ -53,6 +53,22 @@ describe('a cell', () => {
     ['no value under a garbled head', `1-${'x'.repeat(62)}`],
   ])('is refused when it is %s', (_, text) => {
     expect(() => decodeCell(Buffer.from(text))).toThrow(expect.objectContaining({ code: 'CELL_MALFORMED' }))
+  })
+})
+
+describe('the lease of a cell', () => {
+  const lease = { id: '5'.repeat(16), endsAtMs: 1_700_000_000_000 }
+  test.each([
+    ['is told beside a value', cellText('L', NEVER, LEASE, '+x'), lease],
+    ['is told without one', Buffer.from(`1-${'0'.repeat(61)}${LEASE}`), lease],
+    ['is null where none is out, whatever the value says', cellText('L', NEVER, '-', LEASE), null],
+    ['is null where there is no cell', null, null],
+  ])('%s', (_, raw, expected) => {
+    expect(decodeLease(raw)).toEqual(expected)
+  })
+
+  test('of what is no cell is refused', () => {
+    expect(() => decodeLease(Buffer.from('x'))).toThrow(expect.objectContaining({ code: 'CELL_MALFORMED' }))
   })
 })
 

@@ -5,6 +5,7 @@ import { after, position } from '@tidemark/protocol'
 import type { Redis } from 'ioredis'
 import { Feed, type News } from './feed.ts'
 import { DEFAULT_TOMBSTONE_LIMITS, Guard } from './guard.ts'
+import { Copies } from './testing/copies.ts'
 import { at, commit, KEYSPACE, PARTITION, PartitionContext } from './testing/partition-context.ts'
 
 /** What subscribers hear of what is applied. */
@@ -158,6 +159,24 @@ test('a replay is told with its keys and floors, and nothing seems to be missing
   await heard.until(4)
   expect(heard.losses).toEqual(['first'])
   expect(heard.news[2]).toMatchObject({ keys: ['k'], floors: { [KEYSPACE]: at(160) }, watermark: at(150) })
+})
+
+test('what was read before a replay and would be kept after it is forgotten: a repair has no offsets', async () => {
+  await using ctx = await PartitionContext.open(at(100))
+  await using heard = await Heard.of(ctx)
+  const copies = new Copies(PARTITION, () => KEYSPACE)
+  copies.feed = heard.feed
+  await ctx.apply(beat)
+  await heard.until(2)
+  await ctx.store('k', at(150))
+  const read = copies.begin('k')
+  const sight = await ctx.guard.look('k')
+  const events = [{ key: 'k', version: commit(170), retainStaleMs: 0 }]
+  await ctx.guard.replay({ epochStart: null, floors: [], events }, DEFAULT_TOMBSTONE_LIMITS)
+  for (const news of (await heard.until(3)).slice(2)) copies.follow(news)
+  expect(heard.feed.mayKeep(PARTITION, sight.view)).toBe(true)
+  copies.finish(read, sight)
+  expect(copies.size).toBe(0)
 })
 
 describe('everything is dropped', () => {
