@@ -1,7 +1,7 @@
 import { PostgresServer } from '@tidemark/local'
 
 /** How far the replica is behind: what a tombstone is for, and what its loss would let in. */
-const REPLICA_DELAY = '200ms'
+const REPLICA_DELAY = '1s'
 
 /** A primary, and a replica that is always behind. */
 export class EvictionStage implements AsyncDisposable {

@@ -27,4 +27,4 @@ test('I2, I3: with three times as much data as memory, whatever is evicted, noth
   expect(lru!.evicted.guarded.cell).toBeGreaterThan(100)
   // Or nothing was tried.
   expect(random!.evicted.guarded.view + random!.evicted.guarded.generation).toBeGreaterThan(0)
-}, 120_000)
+}, 240_000)
