@@ -270,6 +270,13 @@ export const METRICS = {
     meaning: 'Reads that waited for a refill, by another, of the same key.',
     labels: REGION_KEYSPACE,
   },
+  cache_refresh_unfinished_total: {
+    type: 'counter',
+    unit: '{refresh}',
+    meaning:
+      'Loads behind readers who were served a stale value that failed, or were put off because as many as may be were going on.',
+    labels: { ...REGION_KEYSPACE, why: ['failed', 'put-off'] },
+  },
   db_replica_lag_seconds: {
     type: 'gauge',
     unit: 's',

@@ -135,6 +135,7 @@ export function refillMetrics(options: {
   const sourceFailures = counter('cache_source_failed_total', known)
   const redisFailures = counter('cache_redis_failed_total', known)
   const leaseWaits = counter('cache_lease_wait_total', known)
+  const unfinished = counter('cache_refresh_unfinished_total', known)
   const regressions = counter('cache_version_regression_total', known)
   gauge('db_replica_lag_seconds', () =>
     Object.entries(read().replicaLagSeconds ?? {}).map(([replica, value]) => ({ labels: { region, replica }, value })),
@@ -150,6 +151,7 @@ export function refillMetrics(options: {
     sourceFailed: (keyspace: string, source: string) => sourceFailures({ region, keyspace, source }),
     redisFailed: (keyspace: string) => redisFailures({ region, keyspace }),
     leaseWait: (keyspace: string) => leaseWaits({ region, keyspace }),
+    refreshUnfinished: (keyspace: string, why: 'failed' | 'put-off') => unfinished({ region, keyspace, why }),
     versionRegression: () => regressions({ region }),
   }
 }

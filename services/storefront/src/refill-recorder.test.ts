@@ -17,6 +17,7 @@ function tally() {
     sourceFailed: note('sourceFailed'),
     redisFailed: note('redisFailed'),
     leaseWait: note('leaseWait'),
+    refreshUnfinished: note('refreshUnfinished'),
     versionRegression: note('versionRegression'),
   }
   return { counted, counters }
@@ -82,6 +83,13 @@ test('waits, regressions and failures are counted', () => {
       { event: 'sourceFailed', from: 'eu-1', error: new Error('away') },
     ),
   ).toEqual(['leaseWait product', 'versionRegression', 'redisFailed product', 'sourceFailed product eu-1'])
+})
+
+test('refreshes that failed or were put off are counted', () => {
+  expect(countedOf({ event: 'refreshFailed', error: new Error('away') }, { event: 'refreshPutOff' })).toEqual([
+    'refreshUnfinished product failed',
+    'refreshUnfinished product put-off',
+  ])
 })
 
 test('another source’s events, and those after the end, are not counted', () => {

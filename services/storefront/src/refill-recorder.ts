@@ -33,6 +33,12 @@ export function recordEvent(event: RefillEvent, counters: RefillMetrics): void {
     case 'leaseWait':
       counters.leaseWait(keyspace)
       return
+    case 'refreshFailed':
+      counters.refreshUnfinished(keyspace, 'failed')
+      return
+    case 'refreshPutOff':
+      counters.refreshUnfinished(keyspace, 'put-off')
+      return
     case 'versionRegression':
       counters.versionRegression()
       return
