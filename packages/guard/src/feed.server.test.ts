@@ -117,15 +117,11 @@ describe('a batch', () => {
   test('is applied also by a user who may not publish, and its subscribers hear nothing', async () => {
     await using ctx = await PartitionContext.open(at(100))
     await using heard = await Heard.of(ctx)
-    const user = ctx.prefix
-    await ctx.redis.acl('SETUSER', user, 'on', 'nopass', '~*', '+@all', 'resetchannels')
-    const mute = ctx.redis.duplicate({ username: user, password: 'any' })
+    await using mute = await MuteUser.of(ctx)
     const event = { key: 'k', version: commit(200), retainStaleMs: 0 }
     const batch = { from: 1n, next: 2n, epochStart: null, floors: [], events: [event], watermark: null }
-    const applied = await new Guard(mute, ctx.keys).apply(batch, DEFAULT_TOMBSTONE_LIMITS)
+    const applied = await new Guard(mute.redis, ctx.keys).apply(batch, DEFAULT_TOMBSTONE_LIMITS)
     expect(applied).toEqual({ code: 'applied', outcomes: ['absent'] })
-    mute.disconnect()
-    await ctx.redis.acl('DELUSER', user)
     await ctx.apply({ from: 2n, ...beat })
     expect(await heard.until(2)).toHaveLength(2)
   })
@@ -228,6 +224,27 @@ describe('everything is dropped', () => {
     expect(heard.feed.mayKeep(PARTITION, await ctx.view())).toBe(false)
   })
 })
+
+/** Who may do all but publish. */
+class MuteUser implements AsyncDisposable {
+  readonly #ctx: PartitionContext
+  readonly redis: Redis
+
+  static async of(ctx: PartitionContext): Promise<MuteUser> {
+    await ctx.redis.acl('SETUSER', ctx.prefix, 'on', 'nopass', '~*', '+@all', 'resetchannels')
+    return new MuteUser(ctx)
+  }
+
+  private constructor(ctx: PartitionContext) {
+    this.#ctx = ctx
+    this.redis = ctx.redis.duplicate({ username: ctx.prefix, password: 'any' })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.redis.disconnect()
+    await this.#ctx.redis.acl('DELUSER', this.#ctx.prefix)
+  }
+}
 
 /** As the server knows it: a connection in subscriber mode may not ask. */
 async function clientId(ctx: PartitionContext, { stream }: Redis): Promise<string> {
