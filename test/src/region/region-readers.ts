@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { waitUntil } from '@tidemark/local'
 import { isTidemarkError } from '@tidemark/protocol'
 import type { Connection, Reading, Session } from '@tidemark/refill'
 import type { App } from './region-context.ts'
@@ -40,6 +41,7 @@ const READS_PER_TURN = 6
 /** Who saw what no watermark has reached yet may have to wait for long: users go, and others come. */
 const TURNS_PER_VISIT = 8
 const PAUSE_MS = 3
+const GO_ON_TIMEOUT_MS = 60_000
 
 /** Of each app: readers without a session, and with one. */
 const READERS = { plain: 2, visiting: 1 }
@@ -63,6 +65,12 @@ export class RegionReaders implements AsyncDisposable {
 
   get sessions(): readonly (readonly SessionStep[])[] {
     return this.visits.map(({ steps }) => steps)
+  }
+
+  /** Waits until that many more readings have come. */
+  async goOn(count: number): Promise<void> {
+    const wanted = this.readings.length + count
+    await waitUntil('reading goes on', () => this.readings.length >= wanted, { timeoutMs: GO_ON_TIMEOUT_MS })
   }
 
   async stop(): Promise<void> {
