@@ -32,7 +32,7 @@ test('a purge takes its way through the pipeline: a key’s value alone is gone,
   const confirmed = await tidemark(ctx, ['purge', '--keyspace', 'hot', '--yes', '--json'])
   expect([confirmed.code, JSON.parse(confirmed.stdout)]).toMatchObject([0, { regions: [{ region: 'eu-west' }] }])
   expect(await Promise.all(IDS.map(from))).toEqual(['primary', 'primary', 'primary'])
-})
+}, 120_000)
 
 test('a region that has not applied it in time, or cannot be reached, is named; what is no key of the source is refused', async () => {
   await using ctx = await PipelineContext.open()
@@ -52,7 +52,7 @@ test('a region that has not applied it in time, or cannot be reached, is named; 
   expect(mistaken.code).toBe(2)
   expect(mistaken.stderr).toMatch(/"cold:1" is a key of no keyspace; those of \w+ are hot:\{id\}, tag:\{name\}/)
   expect(mistaken.stderr).toMatch(/no keyspace "cold"[\s\S]*--wait "long"/)
-})
+}, 120_000)
 
 test('the publisher’s role may purge, with what init grants it; before any publisher there is nobody to hear of it', async () => {
   await using ctx = await PipelineContext.open()
@@ -62,4 +62,4 @@ test('the publisher’s role may purge, with what init grants it; before any pub
   expect(unheard).toMatchObject({ code: 1, stderr: expect.stringMatching(/has no source.*Start its publisher first/) })
   await ctx.start()
   expect(await tidemark(ctx, ['purge', 'hot:1'], url)).toMatchObject({ code: 0 })
-})
+}, 120_000)

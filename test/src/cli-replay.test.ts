@@ -56,7 +56,7 @@ test('I2 stale values that were put back by hand are gone after a replay, from a
     const counters = await ctx.counters({ replicas: [] })
     for (const id of IDS) expect(await counters.read({ id })).toMatchObject({ value: 2, from: 'primary' })
   }
-})
+}, 120_000)
 
 test('I6 over a healthy region a replay of everything changes nothing: cells stay, the watermark is the worker’s', async () => {
   await using ctx = await PipelineContext.open()
@@ -77,7 +77,7 @@ test('I6 over a healthy region a replay of everything changes nothing: cells sta
   expect([code, figures.outcomes]).toEqual([0, { kept: figures.events }])
   expect(figures.events).toBeGreaterThanOrEqual(IDS.length)
   expect(await stateOf(ctx)).toEqual(before)
-})
+}, 120_000)
 
 /** All that the region's Redis holds: cells as they are, views and tombstones by their fields. */
 async function stateOf({ redis, source }: PipelineContext): Promise<ReadonlyMap<string, unknown>> {
@@ -105,4 +105,4 @@ test('I2 while a worker applies, writers write and a region is replayed over and
   expect(report.falsehoods).toEqual([])
   expect(report.from.redis).toBeGreaterThan(100)
   expect(await staleCells(ctx)).toEqual([])
-}, 60_000)
+}, 120_000)
