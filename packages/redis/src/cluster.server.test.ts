@@ -125,13 +125,19 @@ test('a cluster of which one server is gone is told to be down, and used again o
   await waitUntil('it is used again', () => apply().then(() => true), IN_TIME)
 })
 
-test('a cluster that nobody can reach fails every command in time', async () => {
+test('a cluster that freezes fails every command in time, also one that waits for its first connection', async () => {
   await connected()
   for (const node of cluster.nodes) node.pause()
   await failureOf(apply())
   redis.close()
-  redis = new RegionRedis(redisAt(cluster.url), { clientName: 'test', commandTimeoutMs: COMMAND_TIMEOUT_MS })
+  redis = new RegionRedis(redisAt(cluster.url), {
+    clientName: 'test',
+    commandTimeoutMs: COMMAND_TIMEOUT_MS,
+    once: true,
+  })
   await failureOf(apply())
+  redis.close()
   for (const node of cluster.nodes) node.resume()
+  await connected()
   await waitUntil('it is used', () => apply().then(() => true), IN_TIME)
 })
