@@ -87,8 +87,11 @@ test('a gap, and a Redis that is away, do not matter to a reader without a sessi
     lazyConnect: true,
     retryStrategy: () => null,
   })
-  for (const redis of [shop.redis, away]) {
-    const product = (await shop.open({ redis })).cache('product', { load })
-    expect(await product.read({ id: 1 })).toMatchObject({ freshness: 'fresh', from: 'primary', position: null })
-  }
+  const read = async (redis: Redis) => (await shop.open({ redis })).cache('product', { load }).read({ id: 1 })
+  const unlabelled = { freshness: 'fresh', from: 'primary', position: null }
+  for (const redis of [shop.redis, away]) expect(await read(redis)).toMatchObject(unlabelled)
+  await shop.trust()
+  const { offset } = (await shop.guard().view())!
+  await shop.guard().declareGap(99n, 'the log lost records', BigInt(`0x${offset}`), 0)
+  expect(await read(shop.redis)).toMatchObject(unlabelled)
 })
