@@ -50,8 +50,8 @@ test('I2 stale values that were put back by hand are gone after a replay, from a
     expect(plan).toMatchObject({ code: 10, stdout: expect.stringMatching(/eu-west: \d+ records to replay/) })
     expect(await (await ctx.counters()).read({ id: 1 })).toMatchObject({ value: 1, freshness: 'fresh' })
 
-    const { code, stdout, stderr } = await tidemark(ctx, replayArgs(start, '--yes'))
-    expect([start, code, stderr]).toEqual([start, 0, ''])
+    const { code, stdout } = await tidemark(ctx, replayArgs(start, '--yes'))
+    expect([start, code]).toEqual([start, 0])
     expect(stdout).toMatch(new RegExp(`${IDS.length} removed a value`))
     const counters = await ctx.counters({ replicas: [] })
     for (const id of IDS) expect(await counters.read({ id })).toMatchObject({ value: 2, from: 'primary' })
@@ -95,8 +95,8 @@ test('I2 while a worker applies, writers write and a region is replayed over and
   const readers = await Readers.start(ctx, IDS)
   await using writers = countUp(ctx.primary, IDS, 3, () => sleep(2))
   for (const start of ['--from-time=1h-ago', '--from-offset=0']) {
-    const { code, stderr } = await tidemark(ctx, replayArgs(start, '--yes'))
-    expect([start, code, stderr]).toEqual([start, 0, ''])
+    const { code } = await tidemark(ctx, replayArgs(start, '--yes'))
+    expect([start, code]).toEqual([start, 0])
   }
   await waitUntil('reads go on', () => readers.count > 500, { timeoutMs: 60_000 })
   await writers.stop()

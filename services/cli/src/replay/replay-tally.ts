@@ -8,7 +8,12 @@ export class ReplayTally {
   #events = 0
   #floors = 0
   readonly #outcomes = new Map<Outcome, number>()
-  readonly #startedMs = performance.now()
+  #startedMs = performance.now()
+
+  /** The search for where to begin is no part of the rate. */
+  begin(): void {
+    this.#startedMs = performance.now()
+  }
 
   read(records: number): void {
     this.#records += records

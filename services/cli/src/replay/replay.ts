@@ -144,6 +144,7 @@ class Replay {
   /** One partition after the other. */
   async #carryOut(plan: readonly ReplayRange[]): Promise<RangeReport[]> {
     const signal = this.#terminal.interruption()
+    this.#tally.begin()
     const reports: RangeReport[] = []
     for (const range of plan) {
       const replayed = signal.aborted ? undefined : await this.#replay(range, signal)
