@@ -4,7 +4,7 @@ import { quietRedis } from '../pipeline/pipeline-context.ts'
 
 const FULL = 0.97
 
-/** A Redis of a size: so much may be stored beyond what it needs for itself. */
+/** A Redis that tells of what it evicts. */
 export class CacheServer implements AsyncDisposable {
   readonly redis: Redis
   readonly url: string
@@ -16,14 +16,16 @@ export class CacheServer implements AsyncDisposable {
     this.#resources = resources
   }
 
-  /** It tells of what it evicts. */
-  static async start(name: string, roomBytes: number): Promise<CacheServer> {
+  static async start(name: string): Promise<CacheServer> {
     await using resources = new AsyncDisposableStack()
     const server = resources.use(await RedisServer.start({ name, settings: { 'notify-keyspace-events': 'Ee' } }))
     const redis = resources.adopt(quietRedis(server.url), (client) => client.disconnect())
-    const cache = new CacheServer(server, redis, resources.move())
-    await redis.config('SET', 'maxmemory', (await cache.#memory('used_memory')) + roomBytes)
-    return cache
+    return new CacheServer(server, redis, resources.move())
+  }
+
+  /** From now on so much may be stored, beyond what it has needed so far for itself and its connections. */
+  async limitTo(roomBytes: number): Promise<void> {
+    await this.redis.config('SET', 'maxmemory', (await this.#memory('used_memory')) + roomBytes)
   }
 
   async evictBy(policy: string): Promise<void> {

@@ -7,7 +7,7 @@ import { EvictionStage } from './eviction-stage.ts'
 // Some seconds of what `eviction.long.test.ts` does for minutes.
 
 const SEED = seedOf(process.env.TIDEMARK_SEED)
-const BRIEF = { roomMb: 1, settlingReads: 0, reads: 800, seed: SEED }
+const BRIEF = { roomMb: 0.5, settlingReads: 0, reads: 500, seed: SEED }
 
 let stage: EvictionStage
 
@@ -24,7 +24,7 @@ test('I2, I3: with three times as much data as memory, whatever is evicted, noth
   expect(report.falsehoods).toEqual([])
   expect(report.staleAtRest.guarded).toBe(0)
   const [lru, random] = report.phases
-  expect(lru!.evicted.guarded.cell).toBeGreaterThan(100)
+  expect(lru!.evicted.guarded.cell).toBeGreaterThan(30)
   // Or nothing was tried.
   expect(random!.evicted.guarded.view + random!.evicted.guarded.generation).toBeGreaterThan(0)
 }, 240_000)

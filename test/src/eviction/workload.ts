@@ -46,8 +46,8 @@ export class Workload implements AsyncDisposable {
 
   static async start(stage: EvictionStage, roomBytes: number, seed: number): Promise<Workload> {
     await using resources = new AsyncDisposableStack()
-    const guardedServer = resources.use(await CacheServer.start('guarded', roomBytes))
-    const bareServer = resources.use(await CacheServer.start('bare', roomBytes))
+    const guardedServer = resources.use(await CacheServer.start('guarded'))
+    const bareServer = resources.use(await CacheServer.start('bare'))
     const servers = { primaryUrl: stage.primary.url(), replicaUrl: stage.replica.url(), redisUrl: guardedServer.url }
     const contract = { ttlMs: TTL_MS }
     const context = resources.use(await PipelineContext.open({ servers, partitions: PARTITIONS, contract }))
@@ -59,6 +59,7 @@ export class Workload implements AsyncDisposable {
     const guarded = { cache: await GuardedCache.open(context), server: guardedServer }
     const bareCache = new BareCache(bareServer.redis, context.replica, context.name, TTL_MS)
     const sides: TwoSides = { guarded, bare: { cache: bareCache, server: bareServer } }
+    for (const { server } of Object.values(sides)) await server.limitTo(roomBytes)
     const readers = await Readers.start(context, {
       nextId: zipf(randomOf(seed), rows, SKEW),
       read: readingBoth(sides),
