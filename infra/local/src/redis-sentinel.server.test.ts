@@ -20,7 +20,7 @@ afterAll(async () => {
 /** A client that finds the master as any other does, and whoever is the master later. */
 function clientOf({ sentinels, masterName: name }: RedisSentinel): Redis {
   const addresses = sentinels.map(({ port }) => ({ host: '127.0.0.1', port }))
-  const client = new Redis({ sentinels: addresses, name, maxRetriesPerRequest: null })
+  const client = new Redis({ sentinels: addresses, name, maxRetriesPerRequest: null, commandTimeout: 20_000 })
   return client.on('error', () => undefined)
 }
 
