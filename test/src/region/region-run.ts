@@ -73,7 +73,7 @@ export async function runScenario(scenario: Scenario, options: RunOptions): Prom
     await context.openApp('on the primary', []),
   ]
   await using samples = new PartitionSamples(context)
-  await using watch = new WorkerWatch(region)
+  await using watch = await WorkerWatch.start(region)
   await using writers = new SteadyWriters(options.commitsPerSecond, () => {
     return primary.query('update hot set n = n + 1 where id = $1', [IDS[Math.floor(Math.random() * IDS.length)]])
   })

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { waitUntil } from '@tidemark/local'
 import type { ServiceProcess } from '../pipeline/service-process.ts'
 import type { Region } from './region.ts'
 
@@ -29,6 +30,7 @@ export interface WorkerLine {
 
 const EVERY_MS = 500
 const TIMEOUT_MS = 1_000
+const START_TIMEOUT_MS = 30_000
 
 /** Asks the workers all the time what an operator's alarms would ask. */
 export class WorkerWatch implements AsyncDisposable {
@@ -37,9 +39,18 @@ export class WorkerWatch implements AsyncDisposable {
   readonly #ending = new AbortController()
   readonly #ended: Promise<void>
 
-  constructor(region: Region) {
+  private constructor(region: Region) {
     this.#region = region
-    this.#ended = this.#watch()
+    this.#ended = this.#look().then(() => this.#watch())
+  }
+
+  /** Returns after a first look: what had been counted by then is known. */
+  static async start(region: Region): Promise<WorkerWatch> {
+    const watch = new WorkerWatch(region)
+    await waitUntil('every worker tells', () => watch.samples.length >= region.workers.length, {
+      timeoutMs: START_TIMEOUT_MS,
+    })
+    return watch
   }
 
   /** Returns after a last look, so that nothing that was counted is missed. */
@@ -56,8 +67,12 @@ export class WorkerWatch implements AsyncDisposable {
     const { signal } = this.#ending
     while (!signal.aborted) {
       await sleep(EVERY_MS, undefined, { signal }).catch(() => undefined)
-      await Promise.all(this.#region.workers.map((worker, number) => this.#ask(worker, number)))
+      await this.#look()
     }
+  }
+
+  async #look(): Promise<void> {
+    await Promise.all(this.#region.workers.map((worker, number) => this.#ask(worker, number)))
   }
 
   async #ask(worker: ServiceProcess, number: number): Promise<void> {
