@@ -83,6 +83,12 @@ test.each<[string, Inspection, string, RegExp]>([
   ['old', inspectionOf(40n, { view: { ...VIEW, beat: 0 } }), 'product', /the view is old \(more than 10\.0 s\)/],
   ['in a gap', inspectionOf(40n, { view: { ...VIEW, gap: 'x' } }), 'list', /missed.*serves this as stale$/],
   ['to be refreshed', inspectionOf(40n, { cell: { ...liveCell(), state: 'stale' } }), 'list', /refreshed behind$/],
+  [
+    'under a floor, to be refreshed',
+    inspectionOf(40n, { view: { ...VIEW, floors: { '*': position(1, 41n) } } }),
+    'list',
+    /whole keyspace was invalidated.*refreshed behind$/,
+  ],
   ['bypassed', inspectionOf(40n), 'bare', /^never: .* bypass/],
   ['malformed', inspectionOf(40n, { cell: 'malformed' }), 'product', /^never: it is not of our format$/],
 ])('a cell that is %s is told as such', (_, inspection, name, words) => {

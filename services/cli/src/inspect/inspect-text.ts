@@ -68,13 +68,13 @@ function gapText({ gap }: View): string {
   return gap === undefined ? '' : `, IN A GAP: ${gap}`
 }
 
-function cellText({ cell, remainingMs, serverTimeMs }: Inspection, nowMs: number): string {
+function cellText({ cell, remainingMs }: Inspection, nowMs: number): string {
   if (cell === null) return 'no value'
   if (cell === 'malformed') return 'not of our format: find what else writes under the key prefix'
   const { label, loadedAt, valueBytes, state } = cell
   const loaded =
     loadedAt === null ? 'not loaded from the primary' : `loaded ${durationText(Math.max(0, nowMs - loadedAt))} ago`
-  const left = remainingMs === null ? `no time to live at ${serverTimeMs}` : `${durationText(remainingMs)} left`
+  const left = remainingMs === null ? 'no time to live' : `${durationText(remainingMs)} left`
   const bounds = `[${positionText(label.low)}, ${positionText(label.high)}]`
   return `${state === 'live' ? 'live' : 'stale, retained'}, ${bounds}, ${bytesText(valueBytes)}, ${loaded}, ${left}`
 }

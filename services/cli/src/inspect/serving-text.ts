@@ -28,6 +28,7 @@ export function servingText(verdict: Verdict, { cell }: Pick<Inspection, 'cell'>
     contract.whenUnprovable === 'fail'
       ? 'a read loads it, or fails'
       : `a read loads it${isThere ? ', or serves this as stale' : ''}`
-  const refreshed = contract.reaction === 'refresh' && verdict.doubt === 'retained'
+  const isChanged = verdict.doubt === 'retained' || verdict.doubt === 'floor'
+  const refreshed = contract.reaction === 'refresh' && isChanged
   return `not as fresh: ${why}; ${refreshed ? 'it is served as stale at once, and refreshed behind' : otherwise}`
 }
