@@ -42,14 +42,18 @@ export async function withKafka<T>(
 }
 
 /** Asks the Redis of a region. Throws RedisError. */
-export async function withRedis<T>(
+export async function withRedis<T>(connection: RedisConnection, ask: (redis: RegionRedis) => Promise<T>): Promise<T> {
+  return withRedisOpen(connection, (redis) => withDeadline(ask(redis), LOOK_MS, 'no answer from Redis'))
+}
+
+/** The same for as long as it takes: only each command has a deadline. */
+export async function withRedisOpen<T>(
   connection: RedisConnection,
-  ask: (redis: RegionRedis) => Promise<T>,
-  timeoutMs = LOOK_MS,
+  use: (redis: RegionRedis) => Promise<T>,
 ): Promise<T> {
-  const redis = new RegionRedis(connection, { clientName: CLIENT, commandTimeoutMs: timeoutMs / 2, once: true })
+  const redis = new RegionRedis(connection, { clientName: CLIENT, commandTimeoutMs: LOOK_MS / 2, once: true })
   try {
-    return await withDeadline(ask(redis), timeoutMs, 'no answer from Redis')
+    return await use(redis)
   } finally {
     redis.close()
   }

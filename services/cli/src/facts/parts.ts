@@ -31,7 +31,8 @@ export async function readParts(source: Source, servers: Servers): Promise<Parts
   return { source: primary, topic, regions, replicas }
 }
 
-function askEach<S extends { readonly name: string }, T>(
+/** Of each server by its name, as `answerOf` says it. */
+export function askEach<S extends { readonly name: string }, T>(
   servers: readonly S[],
   ask: (server: S) => Promise<T>,
 ): Promise<Named<T>[]> {

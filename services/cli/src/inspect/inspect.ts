@@ -5,7 +5,7 @@ import { ArgumentMistakes } from '../argument-mistakes.ts'
 import type { Command, Flags } from '../command.ts'
 import { withPostgres } from '../connections.ts'
 import { EXIT_CODE } from '../exit-code.ts'
-import { answerOf, type Named } from '../facts/parts.ts'
+import { answerOf, askEach } from '../facts/parts.ts'
 import { type ReplicaFacts, readReplica } from '../facts/replica-facts.ts'
 import { withBigints } from '../json.ts'
 import { type ChosenKey, chosenKey } from '../key-choice.ts'
@@ -82,8 +82,8 @@ async function readReport(source: Source, servers: Servers, terms: InspectTerms)
   const [newest, rows, sights, replicas] = await Promise.all([
     answerOf(search(source, servers, terms)),
     answerOf(withPostgres(servers.primaryUrl, (client) => readRows(client, keyspace, key))),
-    ofEach(regions, (region) => readSight(region, source, key, withValue)),
-    ofEach(servers.replicas, ({ url }) =>
+    askEach(regions, (region) => readSight(region, source, key, withValue)),
+    askEach(servers.replicas, ({ url }) =>
       withPostgres(url, async (client) => standing(await readReplica(client, source))),
     ),
   ])
@@ -97,12 +97,6 @@ async function readReport(source: Source, servers: Servers, terms: InspectTerms)
       return { name: sight.name, facts: { ...sight.facts, coherence } }
     }),
   }
-}
-
-async function ofEach<S extends { readonly name: string }, T>(servers: readonly S[], ask: (server: S) => Promise<T>) {
-  return Promise.all(
-    servers.map(async (server): Promise<Named<T>> => ({ name: server.name, ...(await answerOf(ask(server))) })),
-  )
 }
 
 function search({ topic, partitions }: Source, { kafka }: Servers, { key, maxRecords }: InspectTerms) {

@@ -1,6 +1,6 @@
 import { Guard, type Inspection, partitionKeys } from '@tidemark/guard'
 import { isTidemarkError, partitionOf, type Source } from '@tidemark/protocol'
-import { withRegion } from '../region-connection.ts'
+import { withRedis } from '../connections.ts'
 import type { NamedRedis } from '../settings.ts'
 
 /** What the Redis of a region knows of a key. */
@@ -11,7 +11,7 @@ export interface RegionSight {
 }
 
 export function readSight(region: NamedRedis, source: Source, key: string, withValue: boolean): Promise<RegionSight> {
-  return withRegion(region, async (redis) => {
+  return withRedis(region.redis, async (redis) => {
     const guard = new Guard(redis, partitionKeys(source.keyPrefix, partitionOf(key, source.partitions)))
     const inspection = await guard.inspect(key)
     return { inspection, value: withValue ? await valueIn(guard, key) : undefined }

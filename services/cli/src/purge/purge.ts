@@ -2,10 +2,9 @@ import type { Position, Source } from '@tidemark/protocol'
 import { loadSource, redactUrls } from '@tidemark/service'
 import { durationText } from '../amount.ts'
 import type { Command, Terminal } from '../command.ts'
-import { withPostgres } from '../connections.ts'
+import { withPostgres, withRedisOpen } from '../connections.ts'
 import { EXIT_CODE } from '../exit-code.ts'
 import { positionText } from '../position-text.ts'
-import { withRegion } from '../region-connection.ts'
 import { type NamedRedis, readServers } from '../settings.ts'
 import { invalidate } from './invalidation.ts'
 import { type PurgeTerms, partitionsOf, purgeTerms, type Subjects } from './purge-terms.ts'
@@ -62,8 +61,8 @@ function unconfirmed(subjects: Subjects, { print, complain }: Terminal) {
 
 function waitForAll(source: Source, { subjects, regions, waitMs }: PurgeTerms, at: Position): Promise<RegionReport[]> {
   const partitions = partitionsOf(subjects, source)
-  const wait = (region: NamedRedis) =>
-    withRegion(region, (redis) => untilApplied(redis, source, partitions, at, waitMs)).catch(lackOf)
+  const wait = ({ redis: connection }: NamedRedis) =>
+    withRedisOpen(connection, (redis) => untilApplied(redis, source, partitions, at, waitMs)).catch(lackOf)
   return Promise.all(regions.map(async (region) => ({ region: region.name, applied: await wait(region) })))
 }
 

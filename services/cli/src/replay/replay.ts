@@ -3,9 +3,9 @@ import { type Cluster, endsOf, offsetsAt, streamRange, wrongPartitions } from '@
 import type { Source } from '@tidemark/protocol'
 import { loadSource } from '@tidemark/service'
 import type { Command, Flags, Terminal } from '../command.ts'
+import { withRedisOpen } from '../connections.ts'
 import { EXIT_CODE, type ExitCode } from '../exit-code.ts'
 import { withBigints } from '../json.ts'
-import { withRegion } from '../region-connection.ts'
 import { readServers } from '../settings.ts'
 import { withTopic } from '../topic-connection.ts'
 import { replayPartition } from './partition-replay.ts'
@@ -52,7 +52,7 @@ of it is gone from Kafka, was not done, or cannot be; 2 mistaken arguments or se
     const source = await loadSource(servers.config)
     const terms = replayTerms(flags, source, servers.regions, Date.now())
     return withTopic(servers.kafka, source.topic, (cluster) =>
-      withRegion(terms.region, (redis) => new Replay(source, terms, cluster, redis, terminal).run(flags)),
+      withRedisOpen(terms.region.redis, (redis) => new Replay(source, terms, cluster, redis, terminal).run(flags)),
     )
   },
 }
