@@ -34,6 +34,11 @@ test('the variables of a worker and of an app name one region', () => {
   expect(replicas.map(({ name }) => name)).toEqual(['1', '2'])
 })
 
+test('the bounds of tombstones are those of the workers’ variables', () => {
+  const { tombstones } = readServers({ ...GIVEN, TIDEMARK_MAX_TOMBSTONES: '5000', TIDEMARK_TOMBSTONE_MS: '60000' })
+  expect(tombstones).toEqual({ maxTombstones: 5_000, tombstoneMs: 60_000 })
+})
+
 test('mistakes are told all at once, those of a region’s variable too, and no URL is printed', () => {
   const read = () =>
     readServers({

@@ -1,3 +1,4 @@
+import { DEFAULT_TOMBSTONE_BOUNDS, type TombstoneBounds } from '@tidemark/guard'
 import { type KafkaConnection, kafkaConnection, kafkaSettings } from '@tidemark/kafka'
 import { postgresUrl, primarySettings, primaryUrl } from '@tidemark/postgres'
 import { type RedisConnection, redisAccessSettings, redisConnections, redisUrl } from '@tidemark/redis'
@@ -35,6 +36,18 @@ export const cliSettings = z.object({
     .optional()
     .describe('The Redis of a region, as many as there are: `TIDEMARK_REDIS_EU_WEST_URL`.'),
   ...redisAccessSettings,
+  TIDEMARK_MAX_TOMBSTONES: z.coerce
+    .number()
+    .int()
+    .min(1_000)
+    .default(DEFAULT_TOMBSTONE_BOUNDS.maxTombstones)
+    .describe('As the workers have it: what a replay writes is bounded as what they write.'),
+  TIDEMARK_TOMBSTONE_MS: z.coerce
+    .number()
+    .int()
+    .min(3_000)
+    .default(DEFAULT_TOMBSTONE_BOUNDS.tombstoneMs)
+    .describe('As the workers have it.'),
   TIDEMARK_REPLICA_URLS: z
     .string()
     .transform((text) => text.split(','))
@@ -70,11 +83,17 @@ export interface Servers {
   readonly replicas: readonly NamedUrl[]
 }
 
+/** What the environment says. */
+export interface Given extends Servers {
+  readonly config: string
+  readonly tombstones: TombstoneBounds
+}
+
 const REDIS_OF_REGION = /^TIDEMARK_REDIS_(.+)_URL$/
 const REPLICA_OF_REGION = /^TIDEMARK_REPLICA_(.+)_URL$/
 
 /** Throws SETTINGS_INVALID with all mistakes. */
-export function readServers(env: Environment): Servers & { readonly config: string } {
+export function readServers(env: Environment): Given {
   const regions = variablesLike(REDIS_OF_REGION, env)
   const replicas = variablesLike(REPLICA_OF_REGION, env)
   const ofRegions = {
@@ -94,6 +113,7 @@ export function readServers(env: Environment): Servers & { readonly config: stri
       ...(given.TIDEMARK_REPLICA_URLS ?? []).map((url, at) => ({ name: String(at + 1), url })),
       ...urlsOf(replicas),
     ],
+    tombstones: { maxTombstones: given.TIDEMARK_MAX_TOMBSTONES, tombstoneMs: given.TIDEMARK_TOMBSTONE_MS },
   }
 }
 

@@ -13,7 +13,9 @@ const SOURCE = defineSource({
 })
 const REGIONS = [{ name: 'eu-west', redis: { endpoint: parseRedisUrl('redis://127.0.0.1', () => undefined)! } }]
 
-const terms = (flags: Flags) => replayTerms({ region: 'eu-west', ...flags }, SOURCE, REGIONS, NOW_MS)
+const GIVEN = { regions: REGIONS, tombstones: { maxTombstones: 1_600, tombstoneMs: 9_000 } }
+
+const terms = (flags: Flags) => replayTerms({ region: 'eu-west', ...flags }, SOURCE, GIVEN, NOW_MS)
 
 function mistakes(flags: Flags): string {
   try {
@@ -38,6 +40,10 @@ test('each of the three beginnings is read', () => {
     keyspace: 'product',
     region: REGIONS[0],
   })
+})
+
+test('what a replay writes is bounded as what the workers write', () => {
+  expect(terms({ 'from-offset': '0' }).tombstones).toEqual({ perGeneration: 100, generationMs: 3_000 })
 })
 
 test('all mistakes are told at once', () => {

@@ -1,10 +1,11 @@
+import { type TombstoneLimits, tombstoneLimits } from '@tidemark/guard'
 import { keyspaceOf, type Position, type Source } from '@tidemark/protocol'
 import { parseDuration } from '../amount.ts'
 import { ArgumentMistakes } from '../argument-mistakes.ts'
 import type { Flags } from '../command.ts'
 import { parsePositionText } from '../position-text.ts'
 import { regionOf } from '../region-choice.ts'
-import type { NamedRedis } from '../settings.ts'
+import type { Given, NamedRedis } from '../settings.ts'
 
 /** Where a replay begins. */
 export type Start =
@@ -20,10 +21,17 @@ export interface ReplayTerms {
   readonly partition: number | undefined
   /** All of them unless given. */
   readonly keyspace: string | undefined
+  /** As the workers keep to: more would be Redis' memory, less would drop what they remember. */
+  readonly tombstones: TombstoneLimits
 }
 
 /** Throws MistakenArguments with all mistakes. */
-export function replayTerms(flags: Flags, source: Source, regions: readonly NamedRedis[], nowMs: number): ReplayTerms {
+export function replayTerms(
+  flags: Flags,
+  source: Source,
+  { regions, tombstones }: Pick<Given, 'regions' | 'tombstones'>,
+  nowMs: number,
+): ReplayTerms {
   const mistakes = new ArgumentMistakes()
   const region = regionOf(flags.region, regions, mistakes)
   const start = startOf(flags, nowMs, mistakes)
@@ -31,7 +39,10 @@ export function replayTerms(flags: Flags, source: Source, regions: readonly Name
   const keyspace = typeof flags.keyspace === 'string' ? flags.keyspace : undefined
   if (keyspace !== undefined) mistakes.attempt(() => keyspaceOf(source, keyspace))
   mistakes.throwIfAny()
-  return { region: region!, start: start!, partition, keyspace }
+  return {
+    ...{ region: region!, start: start!, partition, keyspace },
+    tombstones: tombstoneLimits(tombstones, source.partitions),
+  }
 }
 
 const STARTS = ['from-offset', 'from-time', 'from-version'] as const

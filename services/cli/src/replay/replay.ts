@@ -1,4 +1,4 @@
-import { DEFAULT_TOMBSTONE_BOUNDS, Guard, partitionKeys, type RedisClient, tombstoneLimits } from '@tidemark/guard'
+import { Guard, partitionKeys, type RedisClient } from '@tidemark/guard'
 import { type Cluster, endsOf, offsetsAt, streamRange, wrongPartitions } from '@tidemark/kafka'
 import type { Source } from '@tidemark/protocol'
 import { loadSource } from '@tidemark/service'
@@ -50,7 +50,7 @@ of it is gone from Kafka, was not done, or cannot be; 2 mistaken arguments or se
   run: async (flags, terminal) => {
     const servers = readServers(terminal.env)
     const source = await loadSource(servers.config)
-    const terms = replayTerms(flags, source, servers.regions, Date.now())
+    const terms = replayTerms(flags, source, servers, Date.now())
     return withTopic(servers.kafka, source.topic, (cluster) =>
       withRedisOpen(terms.region.redis, (redis) => new Replay(source, terms, cluster, redis, terminal).run(flags)),
     )
@@ -155,14 +155,13 @@ class Replay {
 
   #replay(range: ReplayRange, signal: AbortSignal) {
     const cluster = this.#cluster
-    const { topic, partitions } = this.#source
-    const limits = tombstoneLimits(DEFAULT_TOMBSTONE_BOUNDS, partitions)
+    const { topic } = this.#source
     return replayPartition(range, {
       read: (partition, from, to) => streamRange(cluster, topic, partition, from, to),
       lowOf: async (p) => (await endsOf(cluster, topic)).find(({ partition }) => partition === p)!.low,
       repairsOf: (records) => repairsOf(records, this.#source, this.#terms.keyspace),
       repair: async (partition, repairs) => {
-        const result = await this.#guards[partition]!.replay(repairs, limits)
+        const result = await this.#guards[partition]!.replay(repairs, this.#terms.tombstones)
         if (result.code === 'replayed') this.#tally.applied(repairs, result.outcomes)
         return result.code
       },
