@@ -1,7 +1,7 @@
 import type { Kafka } from 'kafkajs'
 
 // What kafkajs 2.2.4 has inside and does not offer: reading at an offset without a consumer group, and
-// asking a broker for a coordinator.
+// asking a broker for a coordinator. The version is pinned.
 
 export interface KafkaRecord {
   readonly offset: string
@@ -15,7 +15,7 @@ export interface KafkaRecord {
   }
 }
 
-export interface Broker {
+interface Broker {
   findGroupCoordinator(question: { readonly groupId: string; readonly coordinatorType: number }): Promise<unknown>
   fetch(request: {
     readonly isolationLevel: number
@@ -25,7 +25,7 @@ export interface Broker {
   }): Promise<{ readonly responses: readonly { readonly partitions: readonly { messages: KafkaRecord[] }[] }[] }>
 }
 
-export interface FetchedPartition {
+interface FetchedPartition {
   readonly partition: number
   readonly fetchOffset: string
   readonly maxBytes: number
@@ -53,10 +53,7 @@ export interface Cluster {
 
 const METADATA_MAX_AGE_MS = 300_000
 
-/**
- * Connections as the client's own producers have them, with its credentials; one request at a time to each broker. It is
- * what kafkajs 2.2.4 has inside and does not offer; the version is pinned.
- */
+/** Connections as the client's own producers have them, with its credentials; one request at a time to each broker. */
 export function createCluster(kafka: Kafka): Cluster {
   const create = Object.getOwnPropertySymbols(kafka).find((s) => s.description === 'private:Kafka:createCluster')
   if (create === undefined) throw new Error('this is not kafkajs 2.2.4')

@@ -7,7 +7,7 @@ export {
   kafkaClient,
   kafkaError,
 } from './client.ts'
-export { type Broker, type Cluster, createCluster, type KafkaRecord } from './cluster.ts'
+export { type Cluster, createCluster, type KafkaRecord } from './cluster.ts'
 export { type Coordinated, coordinatorCause } from './coordinator.ts'
 export { type KafkaSettings, kafkaConnection, kafkaSettings } from './settings.ts'
 export { ensureTopic, type TopicOptions, topicSettings, wrongPartitions } from './topic.ts'

@@ -8,8 +8,8 @@ export interface TableLayout {
   readonly oid: number
   /**
    * Another one means that rows may have changed without a word in the stream: the table was replaced, rewritten or
-   * truncated, a partition was attached, detached or truncated, a column of a key or a projection is another, old rows have got a default,
-   * or the table or one of its partitions may have been out of the publication for a while.
+   * truncated, a partition was attached, detached or truncated, a column of a key or a projection is another, old rows
+   * have got a default, or the table or one of its partitions may have been out of the publication for a while.
    */
   readonly layout: string
 }
