@@ -153,19 +153,39 @@ describe('a live value', () => {
     expect((await lease(ctx, 7, unusable)).code).toBe(code)
   })
 
-  test('stays, with its time to live, while a shorter lease is out', async () => {
+  test.each([
+    { name: 'shorter', ms: LEASE_MS },
+    { name: 'longer', ms: 2 * TTL_MS },
+  ])('stays, with its time to live, while a $name lease is out', async ({ ms }) => {
     await using ctx = await PartitionContext.open(at(100))
     await ctx.store('k', at(150), at(160), 'still here')
-    await lease(ctx, 1, at(150))
+    await lease(ctx, 1, at(150), ms)
     expect((await ctx.guard.look('k')).cell?.payload.toString()).toBe('still here')
     expect(await ctx.remainingMs('k')).toBeGreaterThan(TTL_MS - 60_000)
+    expect(await ctx.remainingMs('k')).toBeLessThanOrEqual(TTL_MS)
+  })
+})
+
+describe('a retained value', () => {
+  test('is kept no longer by leases whose loads fail', async () => {
+    await using ctx = await PartitionContext.open(at(100))
+    await ctx.store('k', at(110))
+    await ctx.invalidate('k', commit(120), 60_000)
+    for (const n of [1, 2]) {
+      await lease(ctx, n)
+      await ctx.guard.release('k', leaseId(n))
+    }
+    expect(await ctx.remainingMs('k')).toBeLessThanOrEqual(60_000)
   })
 
-  test('does not take a longer lease with it when it goes', async () => {
+  test('takes the lease with it when it goes: the next may load at once', async () => {
     await using ctx = await PartitionContext.open(at(100))
-    await ctx.store('k', at(150))
-    await lease(ctx, 1, at(150), 2 * TTL_MS)
-    expect(await ctx.remainingMs('k')).toBeGreaterThan(TTL_MS)
+    await ctx.store('k', at(110))
+    await ctx.invalidate('k', commit(120), SHORT_MS)
+    await lease(ctx, 1)
+    await untilGranted(ctx, 2, null)
+    const value = { label: { low: at(150), high: at(150) }, loadedAt: null, ttlMs: TTL_MS, payload: Buffer.from('x') }
+    expect(await ctx.guard.fill('k', KEYSPACE, leaseId(1), value)).toEqual({ code: 'lease-lost' })
   })
 })
 

@@ -5,7 +5,7 @@
 --   ARGV[1]     key
 --   ARGV[2]     keyspace
 --   ARGV[3]     id of the lease, 16 hexadecimal digits
---   ARGV[4]     time in ms after which another may take it
+--   ARGV[4]     time in ms after which another may take it; sooner where a value is there that goes before
 --   ARGV[5]     where the label began of the live value that the caller could not use, or ''
 --
 -- Returns
@@ -32,8 +32,10 @@ local now = now_ms()
 local taken = cell and cell.lease and cell.lease ~= ARGV[3] and cell.lease_end > now
 if taken then return { 'BUSY', cell.lease_end - now } end
 
-local ttl = tonumber(ARGV[4])
-if cell and cell.state ~= '-' then ttl = math.max(ttl, redis.call('PTTL', KEYS[6])) end
+-- A value keeps the time that it has, and a lease goes with it: else leases whose loads fail, one after another, would
+-- keep a retained value for ever.
+local ttl = ARGV[4]
+if cell and cell.state ~= '-' then ttl = math.max(1, redis.call('PTTL', KEYS[6])) end
 cell = cell or without_value({})
 cell.lease = ARGV[3]
 cell.lease_end = now + tonumber(ARGV[4])

@@ -219,12 +219,8 @@ export class ReferenceModel {
     if (low !== null && low >= required && low !== unusable) return { code: 'changed' }
     if (cell?.lease && !cell.lease.over && cell.lease.id !== id) return { code: 'busy' }
     const lease = { id, over: false }
-    if (cell && cell.state !== 'none') {
-      cell.lease = lease
-      cell.ttlMs = Math.max(ms, cell.ttlMs)
-    } else {
-      this.cells.set(key, { state: 'none', value: null, lease, ttlMs: ms })
-    }
+    if (cell && cell.state !== 'none') cell.lease = lease
+    else this.cells.set(key, { state: 'none', value: null, lease, ttlMs: ms })
     return { code: 'granted', required, granted: max(view.watermark, view.newest + 1n, required) }
   }
 
