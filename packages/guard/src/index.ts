@@ -1,4 +1,4 @@
-export { type Cell, decodeCell, decodeLease, type Label, type Lease } from './cell.ts'
+export { type Cell, decodeCell, type Label, type Lease } from './cell.ts'
 export { Feed, type FeedOptions, type FeedSubscriber, type News } from './feed.ts'
 export { type Demand, type Doubt, judge, type Terms, type Verdict } from './freshness.ts'
 export {

@@ -20,7 +20,7 @@ export {
   type Version,
   version,
 } from './position.ts'
-export { MAX_PROJECTION_BYTES, misfitOf, type Projection, projectRow } from './projection.ts'
+export { misfitOf, type Projection, projectRow } from './projection.ts'
 export { decodeRecord, type EncodedRecord, encodeRecord, RECORD_FORMAT, type TidemarkRecord } from './record.ts'
 export {
   allKeyspaces,

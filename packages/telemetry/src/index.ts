@@ -3,7 +3,6 @@ export { metricsTable } from './metric-document.ts'
 export { METRICS, type Metric, type MetricName } from './metric-table.ts'
 export {
   type EpochCause,
-  type EventOutcome,
   type FloorCause,
   type GapCause,
   type PublisherMetrics,
