@@ -28,7 +28,7 @@ export const workerSettings = serviceSettings({
     .default(9465)
     .describe('The port of /metrics, /livez and /readyz; 0 takes a free one.'),
   TIDEMARK_STALL_MS: milliseconds(100, DEFAULT_TUNING.stallMs).describe(
-    'Not ready once a partition has had no beat for this long.',
+    'Not ready once a partition has had no beat for this long, or none but old ones.',
   ),
   TIDEMARK_MAX_EVENTS_PER_BATCH: z.coerce
     .number()
