@@ -223,8 +223,7 @@ export class Bus {
     this.#signOfLife()
     if (next === BigInt(batch.lastOffset()) + 1n) resolveOffset(batch.lastOffset())
     else this.#seek(partition, next)
-    this.#goingOnAt.set(partition, next)
-    this.#mirror()
+    this.#mirror(partition, next)
   }
 
   /** Nothing more is fetched for the partition until what it has in hand is done: at most one batch for each waits. */
@@ -232,7 +231,11 @@ export class Bus {
     this.#pause([partition])
     this.#options.log.debug({ partition }, 'Redis keeps a batch waiting; the other partitions go on')
     const goOn = taking.then(
-      (next) => this.#goOn(partition, next, held),
+      (next) => {
+        if (held.aborted) return
+        this.#goOn(partition, next, held)
+        this.#mirror(partition, next)
+      },
       // What was wrong with Redis has ended this client already; the group's heartbeat may fail without that.
       () => (held.aborted ? undefined : this.#resume(partition, handler, held)),
     )
@@ -267,12 +270,13 @@ export class Bus {
   }
 
   /** The group's offsets are for people who look at Kafka's own lag; nothing reads them back. */
-  #mirror(): void {
+  #mirror(partition: number, offset: bigint): void {
+    this.#goingOnAt.set(partition, offset)
     const nowMs = performance.now()
     if (nowMs - this.#mirroredMs < MIRROR_INTERVAL_MS) return
     this.#mirroredMs = nowMs
     const { topic, log } = this.#options
-    const offsets = Array.from(this.#goingOnAt, ([partition, at]) => ({ topic, partition, offset: `${at}` }))
+    const offsets = Array.from(this.#goingOnAt, ([of, at]) => ({ topic, partition: of, offset: `${at}` }))
     this.#consumer.commitOffsets(offsets).catch((error: unknown) => {
       log.debug({ err: error }, 'the group offsets were not written; only monitoring reads them')
     })
