@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { partitionKeys } from '@tidemark/guard'
 import { PostgresServer, waitUntil } from '@tidemark/local'
 import { partitionOf } from '@tidemark/protocol'
 import { PipelineContext } from './pipeline/pipeline-context.ts'
@@ -42,6 +43,21 @@ async function change(context: PipelineContext, n: number): Promise<void> {
   await context.primary.query('update hot set n = $1 where id = 1', [n])
   await context.caughtUp()
 }
+
+test('I2 tombstones that Redis has evicted: the horizon refuses the lagging replica in their stead', async () => {
+  await using context = await openPipeline()
+  const { keyPrefix, partitions } = context.source
+  const { generations } = partitionKeys(keyPrefix, partitionOf('hot:1', partitions))
+  const counters = await context.counters()
+  await replica.pauseReplay()
+  try {
+    await change(context, 2)
+    expect(await context.redis.unlink(...generations)).toBeGreaterThan(0)
+    expect(await counters.read({ id: 1 })).toMatchObject({ value: 2, freshness: 'fresh', from: 'primary' })
+  } finally {
+    await replica.resumeReplay()
+  }
+})
 
 for (const present of [true, false]) {
   const cell = present ? 'present' : 'absent'

@@ -7,8 +7,9 @@ import { ServiceProcess } from './pipeline/service-process.ts'
 import { countUp } from './pipeline/writers.ts'
 import { randomOf, seedOf } from './seeded-random.ts'
 
-const UPDATES = 20_000
-const KILLS = 20
+/** TIDEMARK_KILLS=20 for a run at length. */
+const KILLS = Number(process.env.TIDEMARK_KILLS ?? 6)
+const UPDATES = KILLS * 1_000
 const IDS = Array.from({ length: 200 }, (_, i) => i + 1)
 /** Between two kills of one service: long enough to come up, short enough to be caught at it. */
 const LIFE_MS = { min: 200, max: 3_000 }

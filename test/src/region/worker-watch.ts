@@ -30,7 +30,7 @@ export interface WorkerLine {
 
 const EVERY_MS = 500
 const TIMEOUT_MS = 1_000
-const START_TIMEOUT_MS = 30_000
+const DEADLINE_MS = 30_000
 
 /** Asks the workers all the time what an operator's alarms would ask. */
 export class WorkerWatch implements AsyncDisposable {
@@ -41,22 +41,22 @@ export class WorkerWatch implements AsyncDisposable {
 
   private constructor(region: Region) {
     this.#region = region
-    this.#ended = this.#look().then(() => this.#watch())
+    this.#ended = this.#watch()
   }
 
   /** Returns after a first look: what had been counted by then is known. */
   static async start(region: Region): Promise<WorkerWatch> {
     const watch = new WorkerWatch(region)
-    await waitUntil('every worker tells', () => watch.samples.length >= region.workers.length, {
-      timeoutMs: START_TIMEOUT_MS,
-    })
+    await watch.#everyWorkerTells()
     return watch
   }
 
   /** Returns after a last look, so that nothing that was counted is missed. */
   async stop(): Promise<void> {
+    if (this.#ending.signal.aborted) return
     this.#ending.abort()
     await this.#ended
+    await this.#everyWorkerTells()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -69,6 +69,17 @@ export class WorkerWatch implements AsyncDisposable {
       await sleep(EVERY_MS, undefined, { signal }).catch(() => undefined)
       await this.#look()
     }
+  }
+
+  /** A worker on a busy machine may not answer in time; one that was stopped need not. */
+  async #everyWorkerTells(): Promise<void> {
+    const from = this.samples.length
+    const tell = async () => {
+      await this.#look()
+      const told = new Set(this.samples.slice(from).map(({ worker }) => worker))
+      return this.#region.workers.every(({ isRunning }, number) => told.has(number) || !isRunning)
+    }
+    await waitUntil('every worker tells', tell, { timeoutMs: DEADLINE_MS })
   }
 
   async #look(): Promise<void> {
