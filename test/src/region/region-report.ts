@@ -192,7 +192,9 @@ export function toldTableOf({ told, eventsPerSecond, passedSeconds }: RegionRepo
     afterSeconds.toFixed(1),
     endedSeconds.toFixed(1),
   ])
-  const caughtUp = `caught up in ${passedSeconds.toFixed(1)} s, ${eventsPerSecond.toFixed(0)} events/s`
+  // Where little had to be caught up with, a rate would be that of the looking.
+  const rate = passedSeconds < 1 ? '' : `, ${eventsPerSecond.toFixed(0)} events/s`
+  const caughtUp = `caught up in ${passedSeconds.toFixed(1)} s${rate}`
   return `${table(['a worker says', 's after the beginning', 'until s after the end'], rows)}\n\n${caughtUp}`
 }
 
