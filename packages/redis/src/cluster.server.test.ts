@@ -1,10 +1,10 @@
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals'
 import { RedisCluster, type RedisServer, waitUntil } from '@tidemark/local'
-import { isRedisError, type RedisError, type RedisErrorKind } from './redis-error.ts'
+import type { RedisError, RedisErrorKind } from './redis-error.ts'
 import { RegionRedis } from './region-redis.ts'
 import { redisAt } from './settings.ts'
+import { COMMAND_TIMEOUT_MS, failureOf } from './testing/failure.ts'
 
-const COMMAND_TIMEOUT_MS = 500
 const IN_TIME = { timeoutMs: 30_000, everyMs: 50 }
 const UNTIL_STARTED_MS = 60_000
 /** Of one partition: two of them are there, one is not, as a cell that is not cached. */
@@ -35,17 +35,6 @@ async function connected(): Promise<RegionRedis> {
 
 function apply(): Promise<unknown> {
   return redis.eval(APPLY, KEYS.length, ...KEYS, 'v')
-}
-
-async function failureOf(asked: Promise<unknown>): Promise<RedisError> {
-  const sinceMs = performance.now()
-  const error: unknown = await asked.then(
-    () => new Error('it succeeded'),
-    (reason) => reason,
-  )
-  expect(performance.now() - sinceMs).toBeLessThan(2 * COMMAND_TIMEOUT_MS)
-  if (isRedisError(error)) return error
-  throw error
 }
 
 async function owner(): Promise<RedisServer> {

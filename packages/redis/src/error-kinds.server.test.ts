@@ -3,11 +3,11 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals'
 import { RedisServer, waitUntil } from '@tidemark/local'
 import { Redis } from 'ioredis'
-import { isRedisError, type RedisError } from './redis-error.ts'
+import type { RedisError } from './redis-error.ts'
 import { RegionRedis } from './region-redis.ts'
 import { redisAt } from './settings.ts'
+import { COMMAND_TIMEOUT_MS, failureOf } from './testing/failure.ts'
 
-const COMMAND_TIMEOUT_MS = 500
 const IN_TIME = { timeoutMs: 20_000 }
 const WRITE = "return redis.call('SET', KEYS[1], ARGV[1])"
 
@@ -53,17 +53,6 @@ async function answers(asked: RegionRedis): Promise<boolean> {
 /** By a script, as all that Tidemark writes is. */
 function write(asked: RegionRedis): Promise<unknown> {
   return asked.eval(WRITE, 1, 'k', 'hunter2')
-}
-
-async function failureOf(asked: Promise<unknown>): Promise<RedisError> {
-  const sinceMs = performance.now()
-  const error: unknown = await asked.then(
-    () => new Error('it succeeded'),
-    (reason) => reason,
-  )
-  expect(performance.now() - sinceMs).toBeLessThan(2 * COMMAND_TIMEOUT_MS)
-  if (isRedisError(error)) return error
-  throw error
 }
 
 interface Condition {
