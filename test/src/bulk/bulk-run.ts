@@ -9,8 +9,6 @@ import { bulkSource } from './bulk-source.ts'
 import { ResidentMemory } from './resident-memory.ts'
 
 const CONFIG = join(import.meta.dirname, 'bulk.config.ts')
-/** How long either side may be silent here: far less than a bulk transaction takes to decode. */
-const SILENCE_MS = 2_000
 const IDLE_BEATS = 20
 const TIMEOUT_MS = 900_000
 
@@ -40,7 +38,8 @@ export class BulkRun implements AsyncDisposable {
     this.#resources = resources
   }
 
-  static async start(server: PostgresServer): Promise<BulkRun> {
+  /** Either side of the stream may be silent for so long. */
+  static async start(server: PostgresServer, silenceMs: number): Promise<BulkRun> {
     await using resources = new AsyncDisposableStack()
     const name = `bulk${randomBytes(4).toString('hex')}`
     const admin = resources.adopt(await connected(server.url()), (client) => client.end())
@@ -51,7 +50,7 @@ export class BulkRun implements AsyncDisposable {
     await sql.query('set search_path = public; create table bulk (id int primary key, n int not null, filler text)')
     await sql.query('alter table bulk replica identity full; create table elsewhere (like bulk)')
     const servers = { primaryUrl: url.href, brokers: localServers().kafkaBrokers.split(',') }
-    const env = { TIDEMARK_CONFIG: CONFIG, TIDEMARK_POSTGRES_SILENCE_MS: String(SILENCE_MS) }
+    const env = { TIDEMARK_CONFIG: CONFIG, TIDEMARK_POSTGRES_SILENCE_MS: String(silenceMs) }
     const publisher = resources.use(await ServiceProcess.start('publisher', { name, servers }, env))
     const run = new BulkRun(name, sql, publisher, resources.move())
     await run.#confirmed()

@@ -31,10 +31,10 @@ export const KINDS: readonly Kind[] = [
   'updated',
 ]
 
-/** One bulk transaction of each kind, in this order, each of that many rows, through one publisher. */
-export async function bulkReport(rows: number, kinds: readonly Kind[]): Promise<BulkReport> {
+/** One bulk transaction of each kind, in this order, each of that many rows, through one publisher that allows such a silence. */
+export async function bulkReport(rows: number, kinds: readonly Kind[], silenceMs: number): Promise<BulkReport> {
   await using server = await PostgresServer.start({ durable: false, settings: { logical_decoding_work_mem: '4MB' } })
-  await using run = await BulkRun.start(server)
+  await using run = await BulkRun.start(server, silenceMs)
   const idlePeakMb = await run.idlePeakMb()
   const passages: Passage[] = []
   for (const kind of kinds) passages.push(await run.pass(kind, rows, statementsOf(kind, rows)))
