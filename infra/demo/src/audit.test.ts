@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals'
-import type { Cell, View } from '@tidemark/guard'
+import { type Cell, encodePayload, type View } from '@tidemark/guard'
 import { ORIGIN, position, version } from '@tidemark/protocol'
 import type { Product } from '@tidemark/storefront'
 import { audit } from './audit.ts'
@@ -24,7 +24,12 @@ function viewWith(more: Partial<View> = {}): View {
 
 function cellOf(product: Product | null, state: Cell['state'] = 'live'): Cell {
   const label = { low: position(1, 80n), high: position(1, 95n) }
-  return { state, label, loadedAt: null, payload: Buffer.from(JSON.stringify(product)) }
+  return {
+    state,
+    label,
+    loadedAt: null,
+    payload: encodePayload({ body: Buffer.from(JSON.stringify(product)), storedAt: 0 }),
+  }
 }
 
 test('a value that equals its row is right, however old its view', () => {

@@ -1,4 +1,4 @@
-import { type Cell, judge, type View } from '@tidemark/guard'
+import { type Cell, decodePayload, judge, type View } from '@tidemark/guard'
 import type { Product } from '@tidemark/storefront'
 
 /** A cached product, with the view that was read in the same command. */
@@ -37,7 +37,7 @@ export function audit(cached: readonly CachedProduct[], rows: ReadonlyMap<number
 }
 
 function productIn(cell: Cell): Product | null {
-  return JSON.parse(cell.payload.toString()) as Product | null
+  return JSON.parse(decodePayload(cell.payload).body.toString()) as Product | null
 }
 
 function isSame(cached: Product | null, row: Product | undefined): boolean {

@@ -31,7 +31,7 @@ const HEAD = /^1[LS-][0-9a-f]{48}\d{13}(?:-|\+.{16}\d{13})/s
 /**
  * Decodes a cell: null when there is no value (absent, or only a lease). Throws CELL_MALFORMED on anything else.
  * The layout, in bytes: 1 format; 1 state (`L`, `S`, `-`); 24 low; 24 high; 13 load time in ms, zeros when from a
- * replica; 1 `+` when a lease is out; then 16 of its id and 13 of its end in ms; then the value.
+ * replica; 1 `+` when a lease is out; then 16 of its id and 13 of its end in ms; then the value (payload.ts).
  */
 export function decodeCell(raw: Buffer | null): Cell | null {
   if (raw === null) return null

@@ -19,6 +19,7 @@ export {
 export { type Inspection, type Malformed, requiredOf } from './inspection.ts'
 export { GENERATIONS, type PartitionKeys, partitionKeys } from './keys.ts'
 export type { Loss } from './partition-feed.ts'
+export { decodePayload, encodePayload, MAX_DEPENDENCIES, type NewPayload, type Payload } from './payload.ts'
 export type { RedisClient } from './script.ts'
 export { DEFAULT_TOMBSTONE_BOUNDS, type TombstoneBounds, tombstoneLimits } from './tombstone-bounds.ts'
 export { decodeView, floorOf, offsetOf, type View } from './view.ts'

@@ -1,4 +1,4 @@
-export { alarmAfterMs, type Contract, contractSchema } from './contract.ts'
+export { alarmAfterMs, type Contract, contractSchema, retentionMs } from './contract.ts'
 export { type ErrorCode, isTidemarkError, TidemarkError } from './errors.ts'
 export { type KeyTemplate, type KeyValue, keyFor, MAX_KEY_BYTES, paramsIn, renderKey } from './key-template.ts'
 export { formatLsn, type Lsn, MAX_LSN, parseLsn, roundDownInPageHeader } from './lsn.ts'

@@ -178,7 +178,7 @@ function templateOf(name: string, keyspace: unknown, mistakes: string[]): KeyTem
 /** A reaction needs what it works with; and what it does not work with would be a promise that nobody keeps. */
 function reactionMistakes(name: string, keyspace: unknown): string[] {
   const { contract, projection, tables } = isObject(keyspace) ? keyspace : {}
-  const { reaction, retainStaleMs, whenUnprovable } = isObject(contract) ? contract : {}
+  const { reaction, retainStaleMs, whenUnprovable, softTtlMs, ttlMs } = isObject(contract) ? contract : {}
   const at = `keyspaces.${name}`
   const mistakes: string[] = []
   if (reaction === 'update') {
@@ -193,6 +193,9 @@ function reactionMistakes(name: string, keyspace: unknown): string[] {
   }
   if (reaction === 'refresh' && (whenUnprovable !== 'serve-stale' || !(Number(retainStaleMs) > 0))) {
     mistakes.push(`${at}.contract: reaction 'refresh' needs whenUnprovable: 'serve-stale' and retainStaleMs`)
+  }
+  if (Number(softTtlMs ?? 0) >= Number(ttlMs ?? Number.POSITIVE_INFINITY)) {
+    mistakes.push(`${at}.contract: softTtlMs must be less than ttlMs, or nothing is there to be served meanwhile`)
   }
   return mistakes
 }

@@ -1,6 +1,6 @@
 import { channel } from 'node:diagnostics_channel'
 import type { ErrorCode, TidemarkError } from '@tidemark/protocol'
-import type { ReadDoubt } from './judge-loaded.ts'
+import type { ReadDoubt } from './read/judge-loaded.ts'
 
 /**
  * What happens inside, on `node:diagnostics_channel`: the package has no logger and no metrics of its own. Messages

@@ -19,7 +19,9 @@ test('the README’s tables name every option with its default', async () => {
   const said = (name: string, value: unknown) => `| \`${name}\` | ${value} |`
   const plain = text.replaceAll(/ +\|/g, ' |').replaceAll(/\| +/g, '| ')
   for (const [name, value] of Object.entries(DEFAULT_TIMINGS)) expect(plain).toContain(said(name, value))
-  for (const [name, value] of Object.entries(contractSchema.parse({}))) {
+  const { session, ...contract } = contractSchema.parse({})
+  const promised = Object.entries(session).map(([name, value]) => [`session.${name}`, value] as const)
+  for (const [name, value] of [...Object.entries(contract), ...promised]) {
     expect(plain).toContain(said(name, typeof value === 'string' ? `\`${value}\`` : value))
   }
 })

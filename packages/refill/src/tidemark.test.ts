@@ -1,9 +1,9 @@
 import { describe, expect, test } from '@jest/globals'
 import type { RedisClient } from '@tidemark/guard'
 import { defineSource, type ErrorCode, position } from '@tidemark/protocol'
+import type { TokenKey } from './session/token.ts'
 import { SilentPool, UnreachablePool } from './testing/scripted-pools.ts'
 import { openTidemark, type TidemarkOptions } from './tidemark.ts'
-import type { TokenKey } from './token.ts'
 
 const source = defineSource({
   name: 'shop',

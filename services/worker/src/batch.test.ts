@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals'
+import { decodePayload } from '@tidemark/guard'
 import { type Contract, contractSchema, isTidemarkError, type TidemarkRecord } from '@tidemark/protocol'
 import fc from 'fast-check'
 import { type BatchTerms, type FetchedRecord, type PlannedBatch, planBatches } from './batch.ts'
@@ -80,7 +81,12 @@ describe('the reaction of a keyspace', () => {
 
   test('update takes the projection along, with the time to live of the contract, and retains where it cannot', () => {
     const [event] = invalidations(projected('price:1', 10, 'ten'))
-    expect(event!.update).toEqual({ keyspace: 'price', payload: Buffer.from('ten'), ttlMs: 90_000 })
+    expect(event!.update).toMatchObject({ keyspace: 'price', ttlMs: 90_000 })
+    expect(decodePayload(event!.update!.payload)).toMatchObject({
+      codec: 0,
+      body: Buffer.from('ten'),
+      dependencies: [],
+    })
     expect(event!.retainStaleMs).toBe(5_000)
   })
 
@@ -100,7 +106,7 @@ describe('the reaction of a keyspace', () => {
 
   test('the newest of a key decides, with its own projection', () => {
     const [event] = invalidations(projected('price:1', 20, 'twenty'), projected('price:1', 10, 'ten'))
-    expect(event!.update!.payload.toString()).toBe('twenty')
+    expect(decodePayload(event!.update!.payload).body.toString()).toBe('twenty')
   })
 
   test('the newest of a key decides, also when it has no projection', () => {
@@ -117,7 +123,7 @@ describe('the reaction of a keyspace', () => {
 
   test('an event that is delivered twice updates as it does once', () => {
     const ten = projected('price:1', 10, 'ten')
-    expect(invalidations(ten, ten)[0]!.update!.payload.toString()).toBe('ten')
+    expect(decodePayload(invalidations(ten, ten)[0]!.update!.payload).body.toString()).toBe('ten')
   })
 })
 

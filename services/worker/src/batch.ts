@@ -1,10 +1,11 @@
-import type { Batch, Invalidation, Update } from '@tidemark/guard'
+import { type Batch, encodePayload, type Invalidation, type Update } from '@tidemark/guard'
 import {
   type Contract,
   decodeRecord,
   epochOf,
   isTidemarkError,
   type Position,
+  retentionMs,
   type TidemarkError,
   type TidemarkRecord,
 } from '@tidemark/protocol'
@@ -184,7 +185,12 @@ class Draft {
     if (known && known.version > version) return
     const contract = this.#terms.contractOf(keyspace)
     const update = known?.version === version ? agreed(known.update, event) : updateOf(event, contract)
-    const invalidation = { key, version, retainStaleMs: contract?.retainStaleMs ?? 0, ...(update && { update }) }
+    const invalidation = {
+      key,
+      version,
+      retainStaleMs: contract ? retentionMs(contract) : 0,
+      ...(update && { update }),
+    }
     this.#events.set(key, { invalidation, keyspace })
   }
 
@@ -209,16 +215,24 @@ class Draft {
 
 /** What a projection is worth depends on the contract of today: the publisher may have read yesterday's. */
 function updateOf(
-  { keyspace, projection }: TidemarkRecord & { kind: 'event' },
+  { keyspace, projection, timeUs }: TidemarkRecord & { kind: 'event' },
   contract: Contract | undefined,
 ): Update | undefined {
   if (projection === undefined || contract?.reaction !== 'update') return undefined
-  return { keyspace, payload: projection, ttlMs: contract.ttlMs }
+  return { keyspace, payload: payloadOf(projection, timeUs), ttlMs: contract.ttlMs }
 }
 
 /** Two of one commit that do not say the same: nobody knows which of them is the row's last word. */
-function agreed(known: Update | undefined, { projection }: TidemarkRecord & { kind: 'event' }): Update | undefined {
-  return projection !== undefined && known?.payload.equals(projection) ? known : undefined
+function agreed(
+  known: Update | undefined,
+  { projection, timeUs }: TidemarkRecord & { kind: 'event' },
+): Update | undefined {
+  return projection !== undefined && known?.payload.equals(payloadOf(projection, timeUs)) ? known : undefined
+}
+
+/** As the refill package stores what it loads, from the time of the commit on. */
+function payloadOf(projection: Buffer, timeUs: bigint): Buffer {
+  return encodePayload({ body: projection, storedAt: millis(timeUs) })
 }
 
 function millis(timeUs: bigint): number {

@@ -1,5 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { decodeCell, decodeView, GENERATIONS, type Label, partitionKeys, type View } from '@tidemark/guard'
+import {
+  decodeCell,
+  decodePayload,
+  decodeView,
+  GENERATIONS,
+  type Label,
+  partitionKeys,
+  type View,
+} from '@tidemark/guard'
 import type { Version } from '@tidemark/protocol'
 import type { ChainableCommander } from 'ioredis'
 import type { RegionContext, RegionKey } from './region-context.ts'
@@ -97,5 +105,5 @@ function cellIn(raw: Buffer | null): SampledKey['cell'] {
   const cell = decodeCell(raw)
   if (cell === null) return null
   const { state, label, payload } = cell
-  return { state, label, n: (JSON.parse(payload.toString()) as Counter).n }
+  return { state, label, n: (JSON.parse(decodePayload(payload).body.toString()) as Counter).n }
 }

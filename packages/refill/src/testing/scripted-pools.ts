@@ -1,4 +1,4 @@
-import type { Connection, ConnectionPool, PooledConnection } from '../database.ts'
+import type { Connection, ConnectionPool, PooledConnection } from '../sources/database.ts'
 
 type Rows = { rows: Record<string, unknown>[] }
 

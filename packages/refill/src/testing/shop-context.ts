@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { DEFAULT_TOMBSTONE_LIMITS, Guard, partitionKeys } from '@tidemark/guard'
+import { DEFAULT_TOMBSTONE_LIMITS, encodePayload, Guard, partitionKeys } from '@tidemark/guard'
 import { localServers, type ServerUrls, waitUntil } from '@tidemark/local'
 import {
   defineSource,
@@ -153,7 +153,11 @@ export class ShopContext implements AsyncDisposable {
 
   /** As a worker applies an event that carries its row. */
   async update(id: number, version: Version, row: object): Promise<void> {
-    const update = { keyspace: 'product', payload: Buffer.from(JSON.stringify(row)), ttlMs: 60_000 }
+    const update = {
+      keyspace: 'product',
+      payload: encodePayload({ body: Buffer.from(JSON.stringify(row)), storedAt: Date.now() }),
+      ttlMs: 60_000,
+    }
     await this.#apply({ events: [{ key: this.key(id), version, retainStaleMs: 0, update }] })
   }
 

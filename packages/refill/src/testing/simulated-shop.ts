@@ -1,7 +1,7 @@
 import type { View } from '@tidemark/guard'
 import { after, maxPosition, ORIGIN, type Position, position, type Version, version } from '@tidemark/protocol'
-import type { Connection, ConnectionPool } from '../database.ts'
-import type { StandingRow } from '../standing.ts'
+import type { Connection, ConnectionPool } from '../sources/database.ts'
+import type { StandingRow } from '../sources/standing.ts'
 
 interface Commit {
   readonly key: number

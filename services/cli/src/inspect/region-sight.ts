@@ -1,4 +1,4 @@
-import { Guard, type Inspection, partitionKeys } from '@tidemark/guard'
+import { decodePayload, Guard, type Inspection, partitionKeys } from '@tidemark/guard'
 import { isTidemarkError, partitionOf, type Source } from '@tidemark/protocol'
 import { withRedis } from '../connections.ts'
 import type { NamedRedis } from '../settings.ts'
@@ -21,7 +21,7 @@ export function readSight(region: NamedRedis, source: Source, key: string, withV
 async function valueIn(guard: Guard, key: string): Promise<string | undefined> {
   try {
     const { cell } = await guard.look(key)
-    return cell === null ? undefined : textOf(cell.payload)
+    return cell === null ? undefined : textOf(decodePayload(cell.payload).body)
   } catch (error) {
     if (isTidemarkError(error, 'CELL_MALFORMED')) return undefined
     throw error
@@ -29,7 +29,7 @@ async function valueIn(guard: Guard, key: string): Promise<string | undefined> {
 }
 
 /** As it stands, or in base64 where it is no text. */
-function textOf(payload: Buffer): string {
-  const text = payload.toString('utf8')
-  return Buffer.from(text, 'utf8').equals(payload) ? text : `base64 ${payload.toString('base64')}`
+function textOf(body: Buffer): string {
+  const text = body.toString('utf8')
+  return Buffer.from(text, 'utf8').equals(body) ? text : `base64 ${body.toString('base64')}`
 }

@@ -5,6 +5,7 @@ import {
   isTidemarkError,
   maxPosition,
   type Position,
+  retentionMs,
   type Source,
   type TidemarkRecord,
 } from '@tidemark/protocol'
@@ -87,5 +88,5 @@ class Draft {
 
 /** Of a keyspace that the source names no more nobody reads. */
 function retainStaleMs({ keyspaces }: Source, name: string): number {
-  return Object.hasOwn(keyspaces, name) ? keyspaces[name]!.contract.retainStaleMs : 0
+  return Object.hasOwn(keyspaces, name) ? retentionMs(keyspaces[name]!.contract) : 0
 }

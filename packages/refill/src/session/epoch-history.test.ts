@@ -1,6 +1,6 @@
 import { expect, jest, test } from '@jest/globals'
+import { ScriptedPool, SilentPool, UnreachablePool } from '../testing/scripted-pools.ts'
 import { EpochHistory } from './epoch-history.ts'
-import { ScriptedPool, SilentPool, UnreachablePool } from './testing/scripted-pools.ts'
 
 const row = (epoch: number | null) => ({
   recovering: false,

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import type { Cell, Guard, LeaseResult, Terms, View } from '@tidemark/guard'
+import { type Cell, encodePayload, type Guard, type LeaseResult, type Terms, type View } from '@tidemark/guard'
 import { misfitOf } from '@tidemark/protocol'
-import type { RefillOutcome } from './events.ts'
+import type { RefillOutcome } from '../events.ts'
+import type { Load, Loaded } from '../sources/labelled-load.ts'
+import type { FromSource } from '../sources/sources.ts'
 import type { KeyspaceScope } from './keyspace-scope.ts'
-import type { Load, Loaded } from './labelled-load.ts'
-import type { FromSource } from './sources.ts'
 
 /** The key that a load is for, and what the value is asked to be. */
 export interface Wanted<Value> {
@@ -58,16 +58,17 @@ export async function loadUnderLease<Value>(
   // What a replica shows is known to have been current at the view's beat, not at the time of the load.
   const beatIsRecent = view !== null && Date.now() - view.beat + terms.clockSkewMs <= terms.contract.maxStalenessMs
   let got: FromSource<Value>
-  let payload: Buffer
+  let body: Buffer
+  const startedAt = performance.now()
   try {
     const need = { required, granted, demand: terms.demand }
     got = await scope.host.sources.load(terms.keyspace, load, need, beatIsRecent)
-    payload = scope.host.serializer.encode(got.loaded.value)
+    body = scope.host.serializer.encode(got.loaded.value)
   } catch (error) {
     await release(scope, wanted, id)
     throw error
   }
-  const outcome = await offer(scope, wanted, id, got.loaded, payload)
+  const outcome = await offer(scope, wanted, id, got.loaded, { body, costMs: performance.now() - startedAt })
   scope.emit({ event: 'refill', from: got.from, outcome })
   return { got, outcome }
 }
@@ -78,24 +79,29 @@ async function offer(
   wanted: Wanted<unknown>,
   id: string,
   loaded: Loaded<unknown>,
-  payload: Buffer,
+  { body, costMs }: { readonly body: Buffer; readonly costMs: number },
 ): Promise<RefillOutcome> {
   const { value, label, loadedAt } = loaded
   const { contract } = scope.keyspace
   const ttlMs = value === undefined || value === null ? contract.negativeTtlMs : contract.ttlMs
-  const why = ttlMs === 0 ? 'not-wanted' : unfit(scope, value, payload)
+  const why = ttlMs === 0 ? 'not-wanted' : unfit(scope, value, body)
   if (label === null || why !== null) {
     await release(scope, wanted, id)
     return label === null || why === null ? 'unlabelled' : why
   }
   const filled = await scope.redis(() =>
-    wanted.guard.fill(wanted.key, scope.keyspace.name, id, { label, loadedAt, ttlMs, payload }),
+    wanted.guard.fill(wanted.key, scope.keyspace.name, id, {
+      label,
+      loadedAt,
+      ttlMs,
+      payload: encodePayload({ body, storedAt: Date.now(), costMs }),
+    }),
   )
   return filled?.code ?? 'redis-away'
 }
 
-function unfit(scope: KeyspaceScope, value: unknown, payload: Buffer): RefillOutcome | null {
-  if (payload.length > scope.host.maxValueBytes) return 'too-large'
+function unfit(scope: KeyspaceScope, value: unknown, body: Buffer): RefillOutcome | null {
+  if (body.length > scope.host.maxValueBytes) return 'too-large'
   const { projection } = scope.keyspace
   // Cached, it would be of one shape now and of another after the row's next change.
   const misfit = projection ? misfitOf(projection, value) : null

@@ -1,9 +1,9 @@
 import { expect, test } from '@jest/globals'
 import { waitUntil } from '@tidemark/local'
 import { lsnOf, version } from '@tidemark/protocol'
-import type { Connection } from './database.ts'
-import { RefillEvents } from './testing/refill-events.ts'
-import { PRODUCT, type Product, ShopContext } from './testing/shop-context.ts'
+import type { Connection } from '../sources/database.ts'
+import { RefillEvents } from '../testing/refill-events.ts'
+import { PRODUCT, type Product, ShopContext } from '../testing/shop-context.ts'
 
 const load = (db: Connection, { id }: { id: unknown }) => db.query<Product>(PRODUCT, [id]).then((r) => r.rows[0])
 const REFRESH = { reaction: 'refresh', whenUnprovable: 'serve-stale', retainStaleMs: 60_000 }

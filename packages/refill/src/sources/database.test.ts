@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events'
 import { expect, test } from '@jest/globals'
+import { BreakingPool, RefusingPool, ScriptedPool, UnreachablePool } from '../testing/scripted-pools.ts'
 import { type Connection, type PooledConnection, rowsOfStatement, withConnection } from './database.ts'
-import { BreakingPool, RefusingPool, ScriptedPool, UnreachablePool } from './testing/scripted-pools.ts'
 
 test('a connection is returned with the result', async () => {
   const pool = new ScriptedPool(() => ({ rows: [{ id: 1 }] }))

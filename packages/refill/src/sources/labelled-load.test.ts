@@ -1,9 +1,9 @@
 import { describe, expect, test } from '@jest/globals'
 import { position } from '@tidemark/protocol'
+import { BreakingPool, RefusingPool, ScriptedPool } from '../testing/scripted-pools.ts'
 import type { Connection } from './database.ts'
 import { LoadFailure, loadFromPrimary, loadFromReplica } from './labelled-load.ts'
 import type { StandingRow } from './standing.ts'
-import { BreakingPool, RefusingPool, ScriptedPool } from './testing/scripted-pools.ts'
 
 const STATEMENT = 'standing'
 const NOW = 1_700_000_000_000

@@ -1,8 +1,8 @@
 import { expect, test } from '@jest/globals'
 import { PostgresServer } from '@tidemark/local'
+import { RefillEvents } from '../testing/refill-events.ts'
+import { PRODUCT, type Product, ShopContext } from '../testing/shop-context.ts'
 import type { Connection } from './database.ts'
-import { RefillEvents } from './testing/refill-events.ts'
-import { PRODUCT, type Product, ShopContext } from './testing/shop-context.ts'
 
 const load = (db: Connection, { id }: { id: unknown }) => db.query<Product>(PRODUCT, [id]).then((r) => r.rows[0])
 

@@ -1,9 +1,9 @@
 import { expect, test } from '@jest/globals'
 import { RedisServer, waitUntil } from '@tidemark/local'
 import { Redis } from 'ioredis'
-import type { Connection } from './database.ts'
-import { RefillEvents } from './testing/refill-events.ts'
-import { PRODUCT, type Product, ShopContext } from './testing/shop-context.ts'
+import type { Connection } from '../sources/database.ts'
+import { RefillEvents } from '../testing/refill-events.ts'
+import { PRODUCT, type Product, ShopContext } from '../testing/shop-context.ts'
 
 const load = (db: Connection, { id }: { id: unknown }) => db.query<Product>(PRODUCT, [id]).then((r) => r.rows[0])
 

@@ -1,8 +1,8 @@
 import type { Demand } from '@tidemark/guard'
 import { epochOf, join, MAX_LSN, ORIGIN, type Position, position } from '@tidemark/protocol'
-import { type Connection, type ConnectionPool, withConnection } from './database.ts'
+import { type Connection, type ConnectionPool, withConnection } from '../sources/database.ts'
+import { forSession, type Standing, type StandingRow, standingOf } from '../sources/standing.ts'
 import type { NewestEpoch } from './epoch-history.ts'
-import { forSession, type Standing, type StandingRow, standingOf } from './standing.ts'
 import type { TokenContent } from './token.ts'
 
 const UNKNOWN_SYSTEM = '0'

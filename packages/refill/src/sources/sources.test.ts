@@ -2,12 +2,12 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { describe, expect, test } from '@jest/globals'
 import type { Demand } from '@tidemark/guard'
 import { ORIGIN, position } from '@tidemark/protocol'
+import { CHANNEL, type RefillEvent } from '../events.ts'
+import { BreakingPool, ScriptedPool, UnreachablePool } from '../testing/scripted-pools.ts'
+import { DEFAULT_TIMINGS } from '../timings.ts'
 import type { Connection, ConnectionPool } from './database.ts'
-import { CHANNEL, type RefillEvent } from './events.ts'
 import { type Requirement, Sources } from './sources.ts'
 import type { StandingRow } from './standing.ts'
-import { BreakingPool, ScriptedPool, UnreachablePool } from './testing/scripted-pools.ts'
-import { DEFAULT_TIMINGS } from './timings.ts'
 
 const ROW = { segment_bytes: '16777216', timeline: 1, epoch: 1, epoch_timeline: 1, system_identifier: '77' }
 const PRIMARY = { ...ROW, recovering: false, insert_lsn: '0/9100', replay_lsn: null, receive_lsn: null }

@@ -1,12 +1,12 @@
 import type { Guard } from '@tidemark/guard'
 import { type Keyspace, type Source, TidemarkError } from '@tidemark/protocol'
+import { emit } from '../events.ts'
+import type { Sources } from '../sources/sources.ts'
+import type { Timings } from '../timings.ts'
+import type { Serializer } from '../value/serializer.ts'
 import type { AnnouncedEpoch } from './announced-epoch.ts'
 import { inTime } from './deadline.ts'
-import { emit } from './events.ts'
 import type { Refreshes } from './refreshes.ts'
-import type { Serializer } from './serializer.ts'
-import type { Sources } from './sources.ts'
-import type { Timings } from './timings.ts'
 
 /** What a cache uses of the Tidemark that it belongs to. */
 export interface CacheHost {

@@ -1,8 +1,8 @@
 import { describe, expect, test } from '@jest/globals'
 import { PostgresServer, waitUntil } from '@tidemark/local'
 import { covers, type Version } from '@tidemark/protocol'
+import { PRODUCT, type Product, ShopContext } from '../testing/shop-context.ts'
 import type { Connection } from './database.ts'
-import { PRODUCT, type Product, ShopContext } from './testing/shop-context.ts'
 
 const rows = (db: Connection) => db.query<Product>(PRODUCT, [1]).then((r) => r.rows[0]!)
 

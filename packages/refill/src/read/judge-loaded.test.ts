@@ -1,9 +1,9 @@
 import { describe, expect, test } from '@jest/globals'
 import type { Demand, Terms, View } from '@tidemark/guard'
 import { ORIGIN, position, version } from '@tidemark/protocol'
+import type { Loaded } from '../sources/labelled-load.ts'
+import type { Standing } from '../sources/standing.ts'
 import { judgeLoaded } from './judge-loaded.ts'
-import type { Loaded } from './labelled-load.ts'
-import type { Standing } from './standing.ts'
 
 const NOW = 1_700_000_000_000
 const at = (lsn: number, epoch = 1) => position(epoch, BigInt(lsn))

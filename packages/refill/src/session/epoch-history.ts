@@ -1,7 +1,7 @@
-import type { ConnectionPool } from './database.ts'
-import { withConnection } from './database.ts'
-import { inTime } from './deadline.ts'
-import { type StandingRow, standingOf } from './standing.ts'
+import { inTime } from '../read/deadline.ts'
+import type { ConnectionPool } from '../sources/database.ts'
+import { withConnection } from '../sources/database.ts'
+import { type StandingRow, standingOf } from '../sources/standing.ts'
 
 export interface NewestEpoch {
   readonly epoch: number

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals'
+import { ShopContext } from '../testing/shop-context.ts'
 import { type StandingRow, standingOf, standingStatement } from './standing.ts'
-import { ShopContext } from './testing/shop-context.ts'
 
 const STATEMENT = standingStatement('shop')
 

@@ -1,8 +1,8 @@
 import { expect, test } from '@jest/globals'
 import { after, lsnOf, position, satisfies, version } from '@tidemark/protocol'
-import type { Connection } from './database.ts'
-import { RefillEvents } from './testing/refill-events.ts'
-import { PRODUCT, type Product, ShopContext } from './testing/shop-context.ts'
+import type { Connection } from '../sources/database.ts'
+import { RefillEvents } from '../testing/refill-events.ts'
+import { PRODUCT, type Product, ShopContext } from '../testing/shop-context.ts'
 
 const load = (db: Connection, { id }: { id: unknown }) => db.query<Product>(PRODUCT, [id]).then((r) => r.rows[0])
 const setPrice = (db: Connection) => db.query('update product set cents = 2499 where id = 1')

@@ -3,6 +3,7 @@ import {
   type Cell,
   type Demand,
   type Doubt,
+  decodePayload,
   floorOf,
   judge,
   type Label,
@@ -22,14 +23,14 @@ import {
   satisfies,
   TidemarkError,
 } from '@tidemark/protocol'
-import type { Connection } from './database.ts'
+import type { Session } from '../session/session.ts'
+import type { Connection } from '../sources/database.ts'
+import { type Loaded, LoadFailure } from '../sources/labelled-load.ts'
+import type { FromSource } from '../sources/sources.ts'
+import { forSession } from '../sources/standing.ts'
 import { judgeLoaded, type ReadDoubt } from './judge-loaded.ts'
 import { type CacheHost, KeyspaceScope } from './keyspace-scope.ts'
-import { type Loaded, LoadFailure } from './labelled-load.ts'
 import { loadUnderLease, type Refilled, takeLease, type Wanted } from './leased-load.ts'
-import type { Session } from './session.ts'
-import type { FromSource } from './sources.ts'
-import { forSession } from './standing.ts'
 
 export interface CacheOptions<Params, Value> {
   /** Reads the value by the connection it is given, and by nothing else: the label is that connection's. */
@@ -292,7 +293,7 @@ export class Cache<Params extends Readonly<Record<string, KeyValue>>, Value> {
   ): Reading<Value> | null {
     let value: Value
     try {
-      value = this.#host.serializer.decode(payload) as Value
+      value = this.#host.serializer.decode(decodePayload(payload).body) as Value
     } catch {
       // Without the cause: what JSON.parse throws quotes the value.
       const what = `a value of keyspace ${this.#keyspace.name} cannot be decoded`

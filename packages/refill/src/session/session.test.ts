@@ -1,9 +1,9 @@
 import { describe, expect, test } from '@jest/globals'
 import { MAX_LSN, ORIGIN, position } from '@tidemark/protocol'
+import type { StandingRow } from '../sources/standing.ts'
+import { BreakingPool, RefusingPool, ScriptedPool, UnreachablePool } from '../testing/scripted-pools.ts'
 import type { NewestEpoch } from './epoch-history.ts'
 import { Session } from './session.ts'
-import type { StandingRow } from './standing.ts'
-import { BreakingPool, RefusingPool, ScriptedPool, UnreachablePool } from './testing/scripted-pools.ts'
 import type { TokenContent } from './token.ts'
 
 const STATEMENT = 'standing'

@@ -1,7 +1,7 @@
 import { type Doubt, judge, type Terms, type View } from '@tidemark/guard'
 import { epochOf, ORIGIN, type Position } from '@tidemark/protocol'
+import { isAnnouncedPrimary, type Loaded } from '../sources/labelled-load.ts'
 import { epochOfView } from './announced-epoch.ts'
-import { isAnnouncedPrimary, type Loaded } from './labelled-load.ts'
 
 /** Why a reading is not known to be fresh, or why the cell could not be used: more can be amiss than in the cell. */
 export type ReadDoubt =

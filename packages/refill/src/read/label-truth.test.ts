@@ -2,9 +2,9 @@ import { expect, test } from '@jest/globals'
 import type { Terms } from '@tidemark/guard'
 import { covers, join, ORIGIN, type Position, satisfies, type Version } from '@tidemark/protocol'
 import fc from 'fast-check'
+import { type Loaded, loadFromPrimary, loadFromReplica } from '../sources/labelled-load.ts'
+import { type Reflected, SimulatedShop, STANDING } from '../testing/simulated-shop.ts'
 import { judgeLoaded } from './judge-loaded.ts'
-import { type Loaded, loadFromPrimary, loadFromReplica } from './labelled-load.ts'
-import { type Reflected, SimulatedShop, STANDING } from './testing/simulated-shop.ts'
 
 interface Read {
   readonly key: number

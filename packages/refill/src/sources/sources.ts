@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Demand } from '@tidemark/guard'
 import { lsnOf, type Position, satisfies } from '@tidemark/protocol'
+import { emit } from '../events.ts'
+import type { Timings } from '../timings.ts'
 import type { ConnectionPool } from './database.ts'
-import { emit } from './events.ts'
 import { type Load, type Loaded, loadFromPrimary, loadFromReplica } from './labelled-load.ts'
-import type { Timings } from './timings.ts'
 
 export interface Replica {
   readonly name: string

@@ -2,9 +2,9 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { expect, test } from '@jest/globals'
 import pg from 'pg'
+import { RefillEvents } from '../testing/refill-events.ts'
+import { PRODUCT, type Product, ShopContext } from '../testing/shop-context.ts'
 import type { Connection } from './database.ts'
-import { RefillEvents } from './testing/refill-events.ts'
-import { PRODUCT, type Product, ShopContext } from './testing/shop-context.ts'
 
 const load = (db: Connection, { id }: { id: unknown }) => db.query<Product>(PRODUCT, [id]).then((r) => r.rows[0])
 

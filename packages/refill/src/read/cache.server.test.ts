@@ -1,8 +1,8 @@
 import { expect, test } from '@jest/globals'
 import { isTidemarkError, lsnOf, position, satisfies, version } from '@tidemark/protocol'
 import { Redis } from 'ioredis'
-import type { Connection } from './database.ts'
-import { PRODUCT, type Product, ShopContext } from './testing/shop-context.ts'
+import type { Connection } from '../sources/database.ts'
+import { PRODUCT, type Product, ShopContext } from '../testing/shop-context.ts'
 
 const load = (db: Connection, { id }: { id: unknown }) => db.query<Product>(PRODUCT, [id]).then((r) => r.rows[0])
 const FAR = version(1, 1n << 60n)
