@@ -8,13 +8,17 @@ export interface KeyspaceWithoutColumns {
   readonly columns: readonly string[]
 }
 
-/** Column lists exist from Postgres 15 on, and with them `attnames`, which leaves out what is generated and unpublished. */
+/**
+ * Column lists exist from Postgres 15 on, and with them `attnames`. Before 18 no generated column is published, and
+ * `attnames` names them all the same.
+ */
 const PUBLISHED = `
-  select concat(t.schemaname, '.', t.tablename) as table,
-         coalesce(to_jsonb(t) -> 'attnames', (
+  select concat(t.schemaname, '.', t.tablename) as table, (
            select jsonb_agg(a.attname) from pg_attribute a
             where a.attrelid = format('%I.%I', t.schemaname, t.tablename)::regclass
-              and a.attnum > 0 and not a.attisdropped and a.attgenerated = '')) as columns
+              and a.attnum > 0 and not a.attisdropped
+              and coalesce(to_jsonb(t) -> 'attnames' ? a.attname, true)
+              and (a.attgenerated = '' or current_setting('server_version_num')::int >= 180000)) as columns
     from pg_publication_tables t where t.pubname = $1`
 
 /** Where a change cannot be projected, whatever the row, and invalidates. No reason to refuse: nothing stale is served. */
