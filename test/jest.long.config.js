@@ -8,7 +8,7 @@ export default {
   roots: ['<rootDir>/test'],
   testMatch: ['**/*.long.test.ts'],
   maxWorkers: 1,
-  testTimeout: 3_600_000,
+  testTimeout: 7_200_000,
   reporters: ['default', '<rootDir>/infra/jest/closing-line.js'],
   globalSetup: '<rootDir>/test/src/global-setup.ts',
   globalTeardown: '<rootDir>/test/src/global-teardown.ts',
