@@ -1,6 +1,8 @@
 import { channel } from 'node:diagnostics_channel'
+import type { Loss } from '@tidemark/guard'
 import type { ErrorCode, TidemarkError } from '@tidemark/protocol'
 import type { ReadDoubt } from './read/judge-loaded.ts'
+import type { TokenFlaw } from './session/token.ts'
 
 /**
  * What happens inside, on `node:diagnostics_channel`: the package has no logger and no metrics of its own. Messages
@@ -27,8 +29,18 @@ interface Events {
   misfit: { keyspace: string; error: TidemarkError }
   /** Another holds the lease; the read waits. */
   leaseWait: { keyspace: string }
+  /** The values of a partition that this process held went: what it was told cannot be built upon any more. */
+  memoryDropped: { partition: number; cause: Loss; copies: number }
+  /** Values that this process held went, for there were too many. */
+  memoryEvicted: { copies: number }
+  /** The subscription to the news of the region failed. It is tried again; meanwhile nothing is held. */
+  memoryFailed: { error: unknown }
   /** A fresh read was about to be older than what its session saw (must never happen; asserted after the decision). */
   versionRegression: { keyspace: string }
+  /** A token was not believed, and its bearer's session is without it. */
+  tokenRefused: { flaw: TokenFlaw }
+  /** A session wrote or saw something after its token had gone out with the answer: no later read knows of it. */
+  sessionUncarried: object
 }
 
 export type RefillOutcome =

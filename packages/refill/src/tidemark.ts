@@ -1,12 +1,20 @@
 import { Guard, partitionKeys, type RedisClient } from '@tidemark/guard'
 import { keyspaceOf, type ParamsOf, partitionOf, type Source, TidemarkError } from '@tidemark/protocol'
+import { emit } from './events.ts'
 import { AnnouncedEpoch } from './read/announced-epoch.ts'
 import { Cache, type CacheOptions } from './read/cache.ts'
 import type { CacheHost } from './read/keyspace-scope.ts'
 import { Refreshes } from './read/refreshes.ts'
 import { EpochHistory } from './session/epoch-history.ts'
 import { Session, type SessionHost } from './session/session.ts'
-import { decodeToken, encodeToken, type TokenKey } from './session/token.ts'
+import {
+  decodeToken,
+  encodeToken,
+  type TokenContent,
+  type TokenKey,
+  type TokenSeal,
+  tokenInvalid,
+} from './session/token.ts'
 import type { ConnectionPool } from './sources/database.ts'
 import { type Replica, Sources } from './sources/sources.ts'
 import { standingStatement } from './sources/standing.ts'
@@ -44,11 +52,10 @@ const DEFAULT_MAX_REFRESHES = 4
 export class Tidemark<Keys extends Readonly<Record<string, string>> = Readonly<Record<string, string>>> {
   readonly #host: CacheHost
   readonly #sessionHost: SessionHost
-  readonly #options: TidemarkOptions<Keys>
+  readonly #seal: TokenSeal
 
   constructor(options: TidemarkOptions<Keys>) {
     checkTokenKeys(options.tokenKeys ?? [])
-    this.#options = options
     const { source, redis, primary } = options
     const region = options.region ?? 'local'
     const timings = { ...DEFAULT_TIMINGS, ...options.timings }
@@ -74,7 +81,14 @@ export class Tidemark<Keys extends Readonly<Record<string, string>> = Readonly<R
       primary,
       standingStatement: statement,
       newestEpoch: (atLeast) => history.newest(atLeast),
-      signToken: (content) => encodeToken(content, options.tokenKeys ?? [], Date.now()),
+      signToken: (content) => encodeToken(content, this.#seal, Date.now()),
+      readToken: (token) => this.#read(token),
+      onUncarried: () => emit({ source: source.name, region, event: 'sessionUncarried' }),
+    }
+    this.#seal = {
+      source: source.name,
+      keys: options.tokenKeys ?? [],
+      maxAgeMs: options.tokenMaxAgeMs ?? DEFAULT_TOKEN_MAX_AGE_MS,
     }
   }
 
@@ -90,11 +104,19 @@ export class Tidemark<Keys extends Readonly<Record<string, string>> = Readonly<R
 
   /** A new session, or the one that a token carries. Throws TOKEN_INVALID. */
   session(token?: string): Session {
-    const { tokenKeys = [], tokenMaxAgeMs = DEFAULT_TOKEN_MAX_AGE_MS } = this.#options
-    return new Session(
-      this.#sessionHost,
-      token === undefined ? null : decodeToken(token, tokenKeys, Date.now(), tokenMaxAgeMs),
-    )
+    return new Session(this.#sessionHost, token === undefined ? null : this.#read(token))
+  }
+
+  /** How long a token is believed after it was given, in ms. */
+  get tokenMaxAgeMs(): number {
+    return this.#seal.maxAgeMs
+  }
+
+  #read(token: string): TokenContent {
+    const read = decodeToken(token, this.#seal, Date.now())
+    if (typeof read !== 'string') return read
+    emit({ source: this.#seal.source, region: this.#host.region, event: 'tokenRefused', flaw: read })
+    throw tokenInvalid(read)
   }
 }
 

@@ -13,6 +13,7 @@ export function recordRefills(source: string, counters: RefillMetrics): Disposab
 }
 
 export function recordEvent(event: RefillEvent, counters: RefillMetrics): void {
+  if (!('keyspace' in event)) return
   const { keyspace } = event
   switch (event.event) {
     case 'read':

@@ -57,5 +57,5 @@ export class KeyspaceScope {
   }
 }
 
-type WithoutCommon<E> = E extends unknown ? Omit<E, 'source' | 'region' | 'keyspace'> : never
+type WithoutCommon<E> = E extends { keyspace: string } ? Omit<E, 'source' | 'region' | 'keyspace'> : never
 type EventOfKeyspace = WithoutCommon<Parameters<typeof emit>[0]>

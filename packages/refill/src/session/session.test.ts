@@ -32,11 +32,16 @@ function open(pool = standingAt(), content: Partial<TokenContent> | null = null,
       return newest
     },
     signToken: (signed: TokenContent) => JSON.stringify(signed),
+    readToken: (token: string) => JSON.parse(token) as TokenContent,
+    onUncarried: () => undefined,
   }
-  const whole = content && { systemIdentifier: '77', own: ORIGIN, seen: ORIGIN, ...content }
-  const session = new Session(host, whole)
+  const session = new Session(host, content && whole(content))
   return { session, carried: () => JSON.parse(session.token()) as TokenContent, asked: () => asked }
 }
+
+const whole = (content: Partial<TokenContent>) => ({ systemIdentifier: '77', own: ORIGIN, seen: ORIGIN, ...content })
+/** A token as the sessions of these tests read it. */
+const tokenOf = (content: Partial<TokenContent>) => JSON.stringify(whole(content))
 
 function standingAt(row: Partial<StandingRow> = {}): ScriptedPool {
   return new ScriptedPool((text) => ({ rows: text === STATEMENT ? [{ ...PRIMARY, ...row }] : [] }))
@@ -181,4 +186,77 @@ test('a session takes on the system before it reads, so that a hit is not carrie
   expect(await session.demand()).toBeNull()
   session.saw(at(0x100n), null)
   expect(carried().systemIdentifier).toBe('77')
+})
+
+describe('following a token', () => {
+  const A_BIT = { own: at(0x4000n), seen: at(0x3000n) }
+
+  test('joins what its giver wrote and saw, and never takes the session back', async () => {
+    const { session } = open(standingAt(), { own: at(0x9000n), seen: at(0x100n) })
+    session.follow(tokenOf(A_BIT))
+    expect(await session.demand()).toEqual({ own: at(0x9000n), seen: at(0x3000n) })
+  })
+
+  test('is news to whoever the session belongs to, even when it had nothing of its own', () => {
+    const { session } = open()
+    expect(session.hasNews).toBe(false)
+    session.follow(tokenOf(A_BIT))
+    expect(session.hasNews).toBe(true)
+    session.token()
+    expect(session.hasNews).toBe(false)
+  })
+
+  test('of another system and an older or the same epoch is following nothing', async () => {
+    for (const epoch of [2, 3]) {
+      const { session, carried } = open(standingAt(), { own: at(0x9000n) })
+      session.follow(tokenOf({ systemIdentifier: '66', own: at(0xf000n, epoch), seen: at(0xf000n, epoch) }))
+      expect(await session.demand()).toEqual({ own: at(0x9000n), seen: ORIGIN })
+      expect(carried().systemIdentifier).toBe('77')
+    }
+  })
+
+  test('of another system and a newer epoch voids what the session has: that is of a history that was abandoned', async () => {
+    const { session } = open(standingAt(), { own: at(0x9000n) })
+    session.follow(tokenOf({ systemIdentifier: '66', own: at(0x200n, 4) }))
+    expect(await session.demand()).toEqual({ own: at(0x200n, 4), seen: ORIGIN })
+  })
+
+  test('of a session that knew no system binds as it is', async () => {
+    const { session, carried } = open(standingAt(), { own: at(0x9000n) })
+    session.follow(tokenOf({ systemIdentifier: '0', own: at(BEYOND, 1) }))
+    expect((await session.demand())?.own).toBe(at(BEYOND))
+    expect(carried().systemIdentifier).toBe('77')
+  })
+
+  test('that is refused moves nothing', async () => {
+    const { session } = open(standingAt(), { own: at(0x9000n) })
+    expect(() => session.follow('no token')).toThrow()
+    expect(await session.demand()).toEqual({ own: at(0x9000n), seen: ORIGIN })
+    expect(session.hasNews).toBe(false)
+  })
+})
+
+describe('a keyspace that does not promise', () => {
+  const content = { own: at(0x9000n), seen: at(0x8000n) }
+  const asked = (readYourWrites: boolean, monotonicReads: boolean) =>
+    open(standingAt(), content).session.demand({ readYourWrites, monotonicReads })
+
+  test('that writes are read is not bound by them', async () => {
+    expect(await asked(false, true)).toEqual({ own: ORIGIN, seen: content.seen })
+  })
+
+  test('monotonic reads is not bound by what was seen', async () => {
+    expect(await asked(true, false)).toEqual({ own: content.own, seen: ORIGIN })
+  })
+
+  test('either asks nothing', async () => {
+    expect(await asked(false, false)).toBeNull()
+  })
+
+  test('monotonic reads adds to what was seen all the same: another keyspace promises them', async () => {
+    const { session } = open(standingAt(), { seen: at(0x8000n) })
+    await session.demand({ readYourWrites: false, monotonicReads: false })
+    session.saw(at(0xa000n), '77')
+    expect(await session.demand()).toEqual({ own: ORIGIN, seen: at(0xa000n) })
+  })
 })

@@ -1,11 +1,13 @@
 import type { Demand } from '@tidemark/guard'
-import { epochOf, join, MAX_LSN, ORIGIN, type Position, position } from '@tidemark/protocol'
+import { type Contract, epochOf, join, MAX_LSN, ORIGIN, type Position, position } from '@tidemark/protocol'
 import { type Connection, type ConnectionPool, withConnection } from '../sources/database.ts'
 import { forSession, type Standing, type StandingRow, standingOf } from '../sources/standing.ts'
+import { ALL_PROMISED, demandOf } from './demand.ts'
 import type { NewestEpoch } from './epoch-history.ts'
 import type { TokenContent } from './token.ts'
 
 const UNKNOWN_SYSTEM = '0'
+const NOTHING: TokenContent = { systemIdentifier: UNKNOWN_SYSTEM, own: ORIGIN, seen: ORIGIN }
 
 /** What a session asks of the Tidemark that opened it. */
 export interface SessionHost {
@@ -14,30 +16,49 @@ export interface SessionHost {
   /** The newest epoch that is known, and its system identifier; null when the publisher has recorded none. */
   newestEpoch(atLeast: number): Promise<NewestEpoch | null>
   signToken(content: TokenContent): string
+  /** Throws TOKEN_INVALID. */
+  readToken(token: string): TokenContent
+  /** Told of what a session knows and no token of it says. */
+  onUncarried(): void
 }
 
 /**
  * What one user wrote and saw, so that no later read is older (read-your-writes, monotonic reads). Both positions
- * only rise. Hand `token()` to the client, or along with a message, and open the next session with it.
+ * only rise. Hand `token()` to the client, or along with a message; who gets it follows it, in a session of its own.
  */
 export class Session {
   readonly #host: SessionHost
   #own: Position
   #seen: Position
   #systemIdentifier: string
+  /** What whoever gets the tokens knows already: the token that the session was opened with, or the last one it gave. */
+  #told: TokenContent
 
   constructor(host: SessionHost, content: TokenContent | null) {
     this.#host = host
-    this.#own = content?.own ?? ORIGIN
-    this.#seen = content?.seen ?? ORIGIN
-    this.#systemIdentifier = content?.systemIdentifier ?? UNKNOWN_SYSTEM
+    this.#told = content ?? NOTHING
+    this.#own = this.#told.own
+    this.#seen = this.#told.seen
+    this.#systemIdentifier = this.#told.systemIdentifier
   }
 
-  /** What a read must not be behind; null when nothing is asked. */
-  async demand(): Promise<Demand | null> {
+  /**
+   * Joins what a token says into the session: no later read is older than what its giver wrote and saw (causal reads).
+   * Throws TOKEN_INVALID for one that is forged, foreign, malformed or too old, and then nothing has moved. Positions
+   * of another system are void, unless they are of a newer epoch: then it is the session's that are.
+   */
+  follow(token: string): void {
+    const { systemIdentifier, own, seen } = this.#host.readToken(token)
+    if (systemIdentifier !== UNKNOWN_SYSTEM && !this.#mayFollow(systemIdentifier, own, seen)) return
+    this.#own = join(this.#own, own)
+    this.#seen = join(this.#seen, seen)
+  }
+
+  /** What a read must not be behind, by what its keyspace promises; null when nothing is asked. */
+  async demand(promised: Contract['session'] = ALL_PROMISED): Promise<Demand | null> {
     const newest = await this.#host.newestEpoch(this.#epoch)
     if (newest) this.#adopt(newest.systemIdentifier, newest.epoch)
-    return this.#own === ORIGIN && this.#seen === ORIGIN ? null : { own: this.#own, seen: this.#seen }
+    return demandOf({ own: this.#own, seen: this.#seen }, promised)
   }
 
   /** Notes that the session was handed a value that may be as new as `position`. */
@@ -63,7 +84,18 @@ export class Session {
 
   /** The session as an opaque signed string. Throws TOKEN_INVALID when no key was configured. */
   token(): string {
-    return this.#host.signToken({ systemIdentifier: this.#systemIdentifier, own: this.#own, seen: this.#seen })
+    this.#told = { systemIdentifier: this.#systemIdentifier, own: this.#own, seen: this.#seen }
+    return this.#host.signToken(this.#told)
+  }
+
+  /** Whether there is something to carry that the token it was opened with, or the last one it gave, does not say. */
+  get hasNews(): boolean {
+    return this.#own !== this.#told.own || this.#seen !== this.#told.seen
+  }
+
+  /** Says that no further token will be asked for: news that there are is lost, and that is counted. */
+  end(): void {
+    if (this.hasNews) this.#host.onUncarried()
   }
 
   async #commit(db: Connection): Promise<void> {
@@ -104,6 +136,13 @@ export class Session {
 
   get #epoch(): number {
     return Math.max(epochOf(this.#own), epochOf(this.#seen))
+  }
+
+  /** Of equal epochs neither system can be shown to be the abandoned one: the session stays what it is. */
+  #mayFollow(systemIdentifier: string, own: Position, seen: Position): boolean {
+    const epoch = Math.max(epochOf(own), epochOf(seen))
+    const isOther = this.#systemIdentifier !== UNKNOWN_SYSTEM && this.#systemIdentifier !== systemIdentifier
+    return !(isOther && epoch === this.#epoch) && this.#adopt(systemIdentifier, epoch)
   }
 
   /**

@@ -9,12 +9,30 @@ export interface TokenContent {
   readonly seen: Position
 }
 
-/** A key that signs tokens. The first of a list signs, all verify: add the new one in front to rotate. */
+/** A key that signs tokens: the first of a list signs, all verify. */
 export interface TokenKey {
   /** 0–255, carried in the token. */
   readonly id: number
   /** At least 32 bytes. */
   readonly secret: string | Uint8Array
+}
+
+/** What tokens of one source are made with. */
+export interface TokenSeal {
+  /** The source's name. It is signed and not carried: positions of another source are no positions here. */
+  readonly source: string
+  readonly keys: readonly TokenKey[]
+  readonly maxAgeMs: number
+}
+
+/** Why a token is not believed. `foreign` includes those of a key that was dropped. */
+export type TokenFlaw = 'malformed' | 'foreign' | 'forged' | 'old'
+
+const FLAWS: Readonly<Record<TokenFlaw, string>> = {
+  malformed: 'is malformed',
+  foreign: 'is signed by a key that is not known here',
+  forged: 'has a signature that does not fit',
+  old: 'is too old',
 }
 
 const FORMAT = 1
@@ -25,9 +43,10 @@ const TEXT = /^[A-Za-z0-9_-]{72}$/
 
 /**
  * Encodes a token: base64url of format (1 byte), key id (1), issue time in seconds (4), system identifier (8), own
- * and seen (12 each: epoch and LSN), and the first 16 bytes of an HMAC-SHA256 over all that. Big-endian.
+ * and seen (12 each: epoch and LSN), and the first 16 bytes of an HMAC-SHA256 over all that and the source's name.
+ * Big-endian.
  */
-export function encodeToken(content: TokenContent, keys: readonly TokenKey[], now: number): string {
+export function encodeToken(content: TokenContent, { source, keys }: TokenSeal, now: number): string {
   const key = keys[0]
   if (!key) throw new TidemarkError('TOKEN_INVALID', 'there is no key to sign a token with', { mend: 'Give tokenKeys' })
   const body = Buffer.alloc(BODY_BYTES)
@@ -37,18 +56,22 @@ export function encodeToken(content: TokenContent, keys: readonly TokenKey[], no
   body.writeBigUInt64BE(BigInt(content.systemIdentifier), 6)
   writePosition(body, content.own, 14)
   writePosition(body, content.seen, 26)
-  return Buffer.concat([body, mac(key, body)]).toString('base64url')
+  return Buffer.concat([body, mac(key, body, source)]).toString('base64url')
 }
 
-/** Decodes a token. Throws TOKEN_INVALID when it is forged, foreign, malformed or older than `maxAgeMs`. */
-export function decodeToken(token: string, keys: readonly TokenKey[], now: number, maxAgeMs: number): TokenContent {
+/** Decodes a token, or says what is wrong with it. */
+export function decodeToken(
+  token: string,
+  { source, keys, maxAgeMs }: TokenSeal,
+  now: number,
+): TokenContent | TokenFlaw {
   const bytes = Buffer.from(TEXT.test(token) ? token : '', 'base64url')
-  if (bytes[0] !== FORMAT) throw invalid('is malformed')
+  if (bytes[0] !== FORMAT) return 'malformed'
   const body = bytes.subarray(0, BODY_BYTES)
   const key = keys.find((k) => k.id === body[1])
-  if (!key) throw invalid('is signed by a key that is not known here')
-  if (!timingSafeEqual(mac(key, body), bytes.subarray(BODY_BYTES))) throw invalid('has a signature that does not fit')
-  if (now - body.readUInt32BE(2) * 1000 > maxAgeMs) throw invalid('is too old')
+  if (!key) return 'foreign'
+  if (!timingSafeEqual(mac(key, body, source), bytes.subarray(BODY_BYTES))) return 'forged'
+  if (now - body.readUInt32BE(2) * 1000 > maxAgeMs) return 'old'
   return {
     systemIdentifier: body.readBigUInt64BE(6).toString(),
     own: readPosition(body, 14),
@@ -56,8 +79,14 @@ export function decodeToken(token: string, keys: readonly TokenKey[], now: numbe
   }
 }
 
-function mac(key: TokenKey, body: Buffer): Buffer {
-  return createHmac('sha256', key.secret).update(body).digest().subarray(0, MAC_BYTES)
+/** What is thrown for a flaw: it shows neither the token nor a key. */
+export function tokenInvalid(flaw: TokenFlaw): TidemarkError {
+  return new TidemarkError('TOKEN_INVALID', `a session token ${FLAWS[flaw]}`, { mend: 'Start a new session' })
+}
+
+/** The body has a fixed length, so that nothing of it can pass for a part of the name. */
+function mac(key: TokenKey, body: Buffer, source: string): Buffer {
+  return createHmac('sha256', key.secret).update(body).update(source).digest().subarray(0, MAC_BYTES)
 }
 
 function writePosition(body: Buffer, at: Position, offset: number): void {
@@ -67,8 +96,4 @@ function writePosition(body: Buffer, at: Position, offset: number): void {
 
 function readPosition(body: Buffer, offset: number): Position {
   return position(body.readUInt32BE(offset), body.readBigUInt64BE(offset + 4))
-}
-
-function invalid(what: string): TidemarkError {
-  return new TidemarkError('TOKEN_INVALID', `a session token ${what}`, { mend: 'Start a new session' })
 }
