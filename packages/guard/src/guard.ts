@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { type Position, parsePosition, type Version } from '@tidemark/protocol'
+import { isTidemarkError, type Position, parsePosition, type Version } from '@tidemark/protocol'
 import { type Cell, decodeCell, encodeTime, type Label, MAX_HEAD_BYTES } from './cell.ts'
 import { type Inspection, inspectionIn } from './inspection.ts'
 import type { PartitionKeys } from './keys.ts'
@@ -69,6 +69,18 @@ export type FillResult =
   | { readonly code: 'stale'; readonly required: Position }
   | { readonly code: 'older' | 'lease-lost' | 'view-missing' | 'gap' }
 
+/** A key, and the keyspace whose floors are its own. */
+export interface RequiredKey {
+  readonly key: string
+  readonly keyspace: string
+}
+
+export type RequireResult =
+  /** A position for each key, in the order of asking, under the view that was read in the same command. */
+  | { readonly code: 'required'; readonly view: View; readonly required: readonly Position[] }
+  | { readonly code: 'view-missing' }
+  | { readonly code: 'gap' }
+
 /** Bounds of a partition's tombstones. */
 export interface TombstoneLimits {
   /** Most keys in one of the four generations. */
@@ -88,6 +100,9 @@ const OUTCOMES: Readonly<Record<string, Outcome>> = {
   o: 'old-epoch',
 }
 
+/** Most keys in one `require`: Redis does nothing else meanwhile. */
+export const MAX_REQUIRED_KEYS = 500
+
 /** Fixed width: a cell keeps the id without its length. */
 const LEASE_ID = /^[0-9a-f]{16}$/
 
@@ -99,6 +114,7 @@ const DECLARE_GAP = new Script('declare_gap-5')
 const REPLAY = new Script('replay')
 const SHED = new Script('shed')
 const INSPECT = new Script('inspect-6')
+const REQUIRE = new Script('require-5')
 
 /** The view and cell of a key, as one command read them. */
 export interface Sight {
@@ -126,6 +142,26 @@ export class Guard {
   async look(key: string): Promise<Sight> {
     const [view, cell] = await this.#redis.mgetBuffer(this.#keys.view, this.#keys.cell(key))
     return { view: decodeView(view ?? null), cell: decodeCell(cell ?? null) }
+  }
+
+  /**
+   * The view once and the cells of many keys, in one MGET. A cell that cannot be read is as good as none, since whoever
+   * has its lease writes it anew: `malformed` says how many there were. Throws CELL_MALFORMED for such a view.
+   */
+  async lookMany(keys: readonly string[]): Promise<{ sights: readonly Sight[]; malformed: number }> {
+    const [raw, ...cells] = await this.#redis.mgetBuffer(this.#keys.view, ...keys.map((key) => this.#keys.cell(key)))
+    const view = decodeView(raw ?? null)
+    let malformed = 0
+    const sights = keys.map((_, i) => {
+      try {
+        return { view, cell: decodeCell(cells[i] ?? null) }
+      } catch (error) {
+        if (!isTidemarkError(error, 'CELL_MALFORMED')) throw error
+        malformed++
+        return { view, cell: null }
+      }
+    })
+    return { sights, malformed }
   }
 
   async view(): Promise<View | null> {
@@ -185,6 +221,26 @@ export class Guard {
         return { code: 'gap' }
       default:
         throw unexpected('lease', answer)
+    }
+  }
+
+  /** Where a label must begin to lack nothing that is known of the keys, cached or not. Nothing is written. */
+  async require(keys: readonly RequiredKey[]): Promise<RequireResult> {
+    assert(keys.length <= MAX_REQUIRED_KEYS, `at most ${MAX_REQUIRED_KEYS} keys are asked for in one command`)
+    const args = keys.flatMap(({ key, keyspace }) => [key, keyspace])
+    const answer = await REQUIRE.run(this.#redis, this.#partitionKeys, args)
+    switch (answer[0]) {
+      case 'REQUIRED': {
+        const view = decodeView(String(answer[1]))
+        assert(view, 'what is required is required by a view')
+        return { code: 'required', view, required: answer.slice(2).map(positionIn) }
+      }
+      case 'VIEW_MISSING':
+        return { code: 'view-missing' }
+      case 'GAP':
+        return { code: 'gap' }
+      default:
+        throw unexpected('require', answer)
     }
   }
 

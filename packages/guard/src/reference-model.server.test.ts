@@ -16,6 +16,7 @@ const ANSWERS = [
   ...['applied', 'seek', 'view-missing', 'epoch-unannounced'].map((code) => `apply ${code}`),
   ...['removed', 'retained', 'updated', 'kept', 'absent', 'old-epoch'].map((outcome) => `event ${outcome}`),
   ...['granted', 'changed', 'busy', 'view-missing', 'gap'].map((code) => `lease ${code}`),
+  ...['required', 'view-missing', 'gap', 'blind'].map((code) => `require ${code}`),
   ...['stored', 'stale', 'older', 'lease-lost', 'view-missing', 'gap'].map((code) => `fill ${code}`),
   ...['declareGap true', 'declareGap false'],
   ...['replayed', 'view-missing', 'epoch-unannounced'].map((code) => `replay ${code}`),

@@ -42,6 +42,7 @@ export type Operation =
       readonly primary: boolean
       readonly ttlSteps: number
     }
+  | { readonly kind: 'require'; readonly keys: readonly string[] }
   | { readonly kind: 'release'; readonly key: string; readonly id: Id }
   | {
       readonly kind: 'declareGap'
@@ -132,6 +133,7 @@ const fill = fc.record({
   primary: fc.boolean(),
   ttlSteps,
 })
+const require = fc.record({ kind: fc.constant('require' as const), keys: fc.subarray(KEYS) })
 const release = fc.record({ kind: fc.constant('release' as const), key, id })
 const declareGap = fc.record({
   kind: fc.constant('declareGap' as const),
@@ -167,6 +169,11 @@ const blindLoad = fc
   .tuple(load, fc.nat(GENERATIONS - 1))
   .map(([[leased, filled], slot]): Operation[] => [leased!, { kind: 'evictGeneration', slot }, filled!])
 
+/** Tombstones are evicted, and the next to look writes nothing. */
+const blindRequire = fc
+  .tuple(fc.nat(GENERATIONS - 1), require)
+  .map(([slot, required]): Operation[] => [{ kind: 'evictGeneration', slot }, required])
+
 export const operations: fc.Arbitrary<readonly Operation[]> = fc
   .array(
     fc.oneof(
@@ -176,8 +183,10 @@ export const operations: fc.Arbitrary<readonly Operation[]> = fc
       { weight: 12, arbitrary: one(lease) },
       { weight: 15, arbitrary: one(fill) },
       { weight: 3, arbitrary: one(release) },
+      { weight: 4, arbitrary: one(require) },
       { weight: 3, arbitrary: brokenLoad },
       { weight: 2, arbitrary: blindLoad },
+      { weight: 1, arbitrary: blindRequire },
       { weight: 3, arbitrary: fc.constant([...RESTART]) },
       { weight: 2, arbitrary: one(declareGap) },
       { weight: 3, arbitrary: one(fc.record({ kind: fc.constantFrom('endLease', 'evictCell'), key })) },

@@ -7,6 +7,7 @@ import type {
   Outcome,
   Repair,
   ReplayResult,
+  RequiredKey,
 } from '../guard.ts'
 import { GENERATIONS } from '../keys.ts'
 
@@ -52,6 +53,9 @@ export interface ModelView {
 export type ModelLease =
   | { readonly code: 'granted'; readonly required: Point; readonly granted: Point }
   | { readonly code: Exclude<LeaseResult['code'], 'granted'> }
+export type ModelRequire =
+  | { readonly code: 'required'; readonly required: readonly Point[] }
+  | { readonly code: 'view-missing' | 'gap' }
 export type ModelFill =
   | { readonly code: 'stale'; readonly required: Point }
   | { readonly code: Exclude<FillResult['code'], 'stale'> }
@@ -83,8 +87,7 @@ export class ReferenceModel {
   readonly told: ModelMessage[] = []
 
   /** What a label must begin at to be stored under the key (6.2), by a view that is there. */
-  required(key: string, keyspace: string): Point {
-    const view = this.view!
+  required(key: string, keyspace: string, view: ModelView = this.view!): Point {
     const known = [...view.generations.keys()].map((slot) => this.tombstones.get(slot)?.get(key))
     const past = known.map((v) => (v === undefined ? 0n : v + 1n))
     return max(view.horizon, view.floors.get('*') ?? 0n, view.floors.get(keyspace) ?? 0n, ...past)
@@ -222,6 +225,15 @@ export class ReferenceModel {
     if (cell && cell.state !== 'none') cell.lease = lease
     else this.cells.set(key, { state: 'none', value: null, lease, ttlMs: ms })
     return { code: 'granted', required, granted: max(view.watermark, view.newest + 1n, required) }
+  }
+
+  /** The same of several keys, and nothing is changed: what was evicted is noticed in a view of its own. */
+  require(keys: readonly RequiredKey[]): ModelRequire {
+    if (!this.view) return { code: 'view-missing' }
+    if (this.view.gap) return { code: 'gap' }
+    const view = { ...this.view, generations: new Map(this.view.generations) }
+    this.#noticeEvicted(view)
+    return { code: 'required', required: keys.map(({ key, keyspace }) => this.required(key, keyspace, view)) }
   }
 
   fill(key: string, keyspace: string, id: string, value: ModelValue, ttlMs: number): ModelFill {

@@ -104,6 +104,9 @@ export class Twins {
       case 'fill':
         await this.#fill(operation)
         return false
+      case 'require':
+        await this.#require(operation)
+        return false
       case 'release': {
         const id = this.#idOf(operation.key, operation.id)
         await this.#ctx.guard.release(operation.key, id)
@@ -222,6 +225,24 @@ export class Twins {
     if (answer.code === 'granted') this.#leases.set(key, [id, ...(this.#leases.get(key) ?? [])].slice(0, 2))
   }
 
+  async #require(operation: Operation & { kind: 'require' }): Promise<void> {
+    const keys = operation.keys.map((key) => ({ key, keyspace: KEYSPACES[key]! }))
+    const answer = await this.#ctx.guard.require(keys)
+    const { view } = this.#model
+    const comparable =
+      answer.code === 'required' ? { code: answer.code, required: answer.required.map(pointOf) } : answer
+    expect(comparable).toEqual(this.#model.require(keys))
+    this.#tally(`require ${answer.code}`)
+    if (answer.code !== 'required') return
+    expect(pointOf(answer.view.watermark)).toBe(view!.watermark)
+    // A value that lies in another cell is held to the same as one that would be stored here (I2).
+    for (const [i, required] of answer.required.entries()) {
+      const newest = this.#newestApplied.get(keys[i]!.key)
+      if (newest !== undefined) assert(newest < pointOf(required), `I2: ${keys[i]!.key} requires less than was applied`)
+    }
+    if ([...view!.generations.keys()].some((slot) => !this.#model.tombstones.has(slot))) this.#tally('require blind')
+  }
+
   async #fill(operation: Operation & { kind: 'fill' }): Promise<void> {
     const { key, primary } = operation
     const id = this.#idOf(key, operation.id)
@@ -269,7 +290,10 @@ export class Twins {
 
   /** What befalls a partition without any command: evictions, the loss of all, and time. */
   async #suffer(
-    operation: Exclude<Operation, { kind: 'apply' | 'replay' | 'lease' | 'fill' | 'release' | 'declareGap' }>,
+    operation: Exclude<
+      Operation,
+      { kind: 'apply' | 'replay' | 'lease' | 'fill' | 'require' | 'release' | 'declareGap' }
+    >,
   ) {
     const { redis, keys } = this.#ctx
     switch (operation.kind) {
