@@ -2,6 +2,9 @@ import { type Contract, maxPosition, type Position, satisfies } from '@tidemark/
 import type { Cell } from './cell.ts'
 import { floorOf, type View } from './view.ts'
 
+/** What of a view a cell is judged by; of a copy in a process, what the feed has told of it. */
+export type Known = Pick<View, 'watermark' | 'beat' | 'floors' | 'gap'>
+
 /** What a session must not read behind: `own` is past its last write, `seen` past what it has read. */
 export interface Demand {
   readonly own: Position
@@ -36,7 +39,7 @@ export interface Terms {
  *
  * @param now ms since 1970 by the reader's clock
  */
-export function judge(view: View | null, cell: Cell | null, terms: Terms, now: number): Verdict {
+export function judge(view: Known | null, cell: Omit<Cell, 'payload'> | null, terms: Terms, now: number): Verdict {
   if (view === null) return { fresh: false, doubt: 'no-view' }
   if (view.gap !== undefined) return { fresh: false, doubt: 'gap' }
   if (cell === null) return { fresh: false, doubt: 'absent' }

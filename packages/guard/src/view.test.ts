@@ -57,7 +57,7 @@ describe('a view', () => {
     fc.assert(
       fc.property(fc.oneof(fc.string(), fc.json(), nearly), (text) => {
         const view = decodedOrNull(text)
-        const verdict = judge(view, { ...cell, payload: Buffer.alloc(0) }, terms, 1_700_000_000_000)
+        const verdict = judge(view, cell, terms, 1_700_000_000_000)
         if (verdict.fresh) expect(Number.isFinite(verdict.ageMs)).toBe(true)
         if (view) expect(decodeOffset(view.offset)).toBeGreaterThanOrEqual(0n)
       }),

@@ -72,12 +72,12 @@ export function isHex(value: unknown, digits: number): value is string {
 }
 
 /** The floor of a keyspace: its own or that of all, whichever is higher. */
-export function floorOf(view: View, keyspace: string): Position {
+export function floorOf(view: Pick<View, 'floors'>, keyspace: string): Position {
   return maxPosition(ownFloor(view, '*'), ownFloor(view, keyspace))
 }
 
 /** A keyspace may be called `constructor`, which every object has. */
-function ownFloor(view: View, keyspace: string): Position {
+function ownFloor(view: Pick<View, 'floors'>, keyspace: string): Position {
   return Object.hasOwn(view.floors, keyspace) ? view.floors[keyspace]! : ORIGIN
 }
 
