@@ -2,7 +2,6 @@ import { type ErrorCode, isTidemarkError } from '@tidemark/protocol'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 
 const STATUS: Partial<Record<ErrorCode, number>> = {
-  TOKEN_INVALID: 400,
   KEY_PARAMS_INVALID: 400,
   // Nothing is wrong with the request: the price cannot be proven, or not be read, just now.
   UNPROVABLE: 503,

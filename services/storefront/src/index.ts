@@ -1,5 +1,5 @@
+export { SESSION_NAME as SESSION_HEADER } from '@tidemark/refill/fastify'
 export { default as source } from '../tidemark.config.ts'
 export type { Product } from './product.ts'
 export type { Review } from './review.ts'
 export { buildShop, type ShopOptions } from './shop.ts'
-export { SESSION_HEADER } from './shop-session.ts'

@@ -1,12 +1,12 @@
 import type { KeyValue, Source } from '@tidemark/protocol'
 import type { Cache, Session, Tidemark } from '@tidemark/refill'
-import Fastify, { type FastifyBaseLogger, type FastifyReply, type FastifyRequest, LogController } from 'fastify'
+import { tidemarkSession } from '@tidemark/refill/fastify'
+import Fastify, { type FastifyBaseLogger, type FastifyReply, LogController } from 'fastify'
 import type source from '../tidemark.config.ts'
 import { answerError } from './error-answer.ts'
 import { loadProduct, setPrice } from './product.ts'
 import { addReview, loadReviews, type NewReview } from './review.ts'
 import { newPriceBody, newReviewBody, productParams } from './shop-schema.ts'
-import { handBack, tokenOf } from './shop-session.ts'
 
 type ShopKeys = typeof source extends Source<infer Keys> ? Keys : never
 
@@ -33,37 +33,36 @@ export function buildShop({ tidemark, log }: ShopOptions) {
   })
   const products = tidemark.cache('product', { load: loadProduct })
   const reviews = tidemark.cache('reviews', { load: loadReviews })
-  const sessionOf = (request: FastifyRequest) => tidemark.session(tokenOf(request.headers))
 
   shop.setErrorHandler(answerError)
+  // An example is served without TLS; where there is TLS, leave the cookie as it is.
+  shop.register(tidemarkSession, { tidemark, cookie: { secure: false } })
   // The cache behind this shop can prove what it serves; one in a browser could not.
   shop.addHook('onSend', async (_, reply) => void reply.header('cache-control', 'no-store'))
 
   shop.get<OfProduct>('/product/:id', { schema: { params: productParams } }, (request, reply) =>
-    answerRead(products, request.params, sessionOf(request), reply),
+    answerRead(products, request.params, request.tidemark, reply),
   )
 
   shop.get<OfProduct>('/product/:id/reviews', { schema: { params: productParams } }, (request, reply) =>
-    answerRead(reviews, request.params, sessionOf(request), reply),
+    answerRead(reviews, request.params, request.tidemark, reply),
   )
 
   shop.put<OfProduct & { Body: { priceCents: number } }>(
     '/product/:id/price',
     { schema: { params: productParams, body: newPriceBody } },
-    async ({ params, body, headers }, reply) => {
-      const session = tidemark.session(tokenOf(headers))
+    async ({ params, body, tidemark: session }, reply) => {
       const found = await session.write((db) => setPrice(db, params.id, body.priceCents))
-      return answerWrite(found, session, reply)
+      return reply.code(found ? 204 : 404).send()
     },
   )
 
   shop.post<OfProduct & { Body: NewReview }>(
     '/product/:id/reviews',
     { schema: { params: productParams, body: newReviewBody } },
-    async ({ params, body, headers }, reply) => {
-      const session = tidemark.session(tokenOf(headers))
+    async ({ params, body, tidemark: session }, reply) => {
       const found = await session.write((db) => addReview(db, params.id, body))
-      return answerWrite(found, session, reply)
+      return reply.code(found ? 204 : 404).send()
     },
   )
 
@@ -78,11 +77,5 @@ async function answerRead<Value>(
   reply: FastifyReply,
 ): Promise<FastifyReply> {
   const { value, freshness, doubt, position, from } = await cache.read(params, { session })
-  handBack(reply, session)
   return reply.code(value === null ? 404 : 200).send({ value, freshness, doubt, position, from })
-}
-
-function answerWrite(found: boolean, session: Session, reply: FastifyReply): FastifyReply {
-  handBack(reply, session)
-  return reply.code(found ? 204 : 404).send()
 }

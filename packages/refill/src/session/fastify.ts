@@ -24,7 +24,11 @@ const register: FastifyPluginAsync<TidemarkSessionOptions> = async (app, { tidem
       return sessions.get(this)!
     },
   })
-  app.addHook('onRequest', async (request) => void sessions.set(request, carriage.open(request.headers)))
+  app.addHook('onRequest', async (request, reply) => {
+    const session = carriage.open(request.headers)
+    sessions.set(request, session)
+    reply.raw.once('close', () => session.end())
+  })
   app.addHook('onSend', async (request, reply) => {
     // A request that was refused before it got here has no session.
     const session = sessions.get(request) ?? null
@@ -32,7 +36,6 @@ const register: FastifyPluginAsync<TidemarkSessionOptions> = async (app, { tidem
       reply.header(name, value) // which adds to `set-cookie`, and to no other
     }
   })
-  app.addHook('onResponse', async (request) => sessions.get(request)?.end())
 }
 
 /**
