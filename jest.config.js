@@ -8,11 +8,9 @@ const needsServers = ['<rootDir>/test/**/*.test.ts', '**/*.server.test.ts']
 const LONG = '\\.long\\.test\\.ts$'
 
 export const shared = {
-  testEnvironment: 'node',
+  testEnvironment: '<rootDir>/infra/jest/environment.js',
   extensionsToTreatAsEsm: ['.ts'],
-  transform: {
-    '\\.ts$': ['@swc/jest', { jsc: { target: 'es2024', parser: { syntax: 'typescript' } }, module: { type: 'es6' } }],
-  },
+  transform: { '\\.ts$': '<rootDir>/infra/jest/strip-types.js' },
 }
 
 export default {
