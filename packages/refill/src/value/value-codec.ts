@@ -1,0 +1,79 @@
+import type { Payload } from '@tidemark/guard'
+import { TidemarkError } from '@tidemark/protocol'
+import { algorithmNamed, algorithmOf, type Compression, DEFAULT_MIN_BYTES } from './compression.ts'
+import { plainJson } from './plain-json.ts'
+import { richJson } from './rich-json.ts'
+import type { Form, Serializer } from './serializer.ts'
+
+/** A value as it is stored. */
+export type Encoded = Pick<Payload, 'codec' | 'body'>
+
+export interface ValueCodecOptions {
+  readonly serializer?: Serializer | undefined
+  readonly compression?: Compression | undefined
+  /** Of a value before it is compressed: what a reader will need the memory for. */
+  readonly maxValueBytes: number
+}
+
+/** A codec's two upper bits say how the bytes are compressed, 0 not at all, and the other six who made them. */
+const COMPRESSION_SHIFT = 6
+const FORM_MASK = 0x3f
+
+/**
+ * Between values and what a cell holds of them. Readers go by what the cell says and not by their own options: an app
+ * that begins to compress, or no longer does, understands what it wrote before. What another app's serializer wrote is
+ * not guessed at.
+ */
+export class ValueCodec {
+  readonly #forms: readonly Form[]
+  readonly #compression: Compression | undefined
+  readonly #maxValueBytes: number
+
+  constructor({ serializer, compression, maxValueBytes }: ValueCodecOptions) {
+    this.#forms = serializer ? [serializer] : [plainJson, richJson]
+    this.#compression = compression
+    this.#maxValueBytes = maxValueBytes
+  }
+
+  /** Null when the value is larger than what may be cached. Throws VALUE_UNCACHEABLE, and what an app's serializer throws. */
+  async encode(value: unknown): Promise<Encoded | null> {
+    for (const { id, encode } of this.#forms) {
+      const body = encode(value)
+      if (body === null) continue
+      return body.length > this.#maxValueBytes ? null : this.#compressed({ codec: id, body })
+    }
+    throw new TidemarkError('VALUE_UNCACHEABLE', 'the serializer gives nothing for the value')
+  }
+
+  /** Throws CELL_MALFORMED when it was not written by a serializer of this app's, or is no value at all. */
+  async decode({ codec, body }: Encoded): Promise<unknown> {
+    const form = this.#forms.find(({ id }) => id === (codec & FORM_MASK))
+    if (!form) throw malformed(`was written by serializer ${codec & FORM_MASK}, which this app does not have`)
+    try {
+      return form.decode(await this.#decompressed(codec >> COMPRESSION_SHIFT, body))
+    } catch {
+      // Without the cause: what JSON.parse throws quotes the value.
+      throw malformed(`cannot be decoded (codec ${codec})`)
+    }
+  }
+
+  async #compressed(plain: Encoded): Promise<Encoded> {
+    const { algorithm, minBytes = DEFAULT_MIN_BYTES } = this.#compression ?? {}
+    const chosen = algorithm && algorithmNamed(algorithm)
+    if (!chosen || plain.body.length < minBytes) return plain
+    const body = await chosen.compress(plain.body)
+    if (body.length >= plain.body.length) return plain
+    return { codec: plain.codec | (chosen.id << COMPRESSION_SHIFT), body }
+  }
+
+  async #decompressed(compression: number, body: Buffer): Promise<Buffer> {
+    if (compression === 0) return body
+    const algorithm = algorithmOf(compression)
+    if (!algorithm) throw new RangeError('this Node has no such compression')
+    return algorithm.decompress(body, this.#maxValueBytes)
+  }
+}
+
+function malformed(what: string): TidemarkError {
+  return new TidemarkError('CELL_MALFORMED', `a value in Redis ${what}`)
+}
