@@ -71,8 +71,7 @@ export class ServiceProcess implements AsyncDisposable {
   async start(): Promise<void> {
     const { servers, name } = this.#context
     const port = await freePort()
-    this.#port = port
-    this.#child = await Child.start({
+    const child = await Child.start({
       name: this.name,
       command: process.execPath,
       args: ['--disable-warning=ExperimentalWarning', join(SERVICES, this.name, 'src/main.ts')],
@@ -93,6 +92,9 @@ export class ServiceProcess implements AsyncDisposable {
       ready: async (signal) => (await fetch(`http://127.0.0.1:${port}/livez`, { signal })).ok,
       readyTimeoutMs: 60_000,
     })
+    // Together: whoever asks this one while it comes up must not take its answers for those of the one before.
+    this.#child = child
+    this.#port = port
   }
 
   /** SIGKILL: nothing is flushed, nothing is said goodbye to. */

@@ -39,6 +39,8 @@ export interface RegionReport {
 /** Something that a worker may say of itself: that it is not ready, or that a keyspace is in alarm. */
 export interface Told {
   readonly what: string
+  /** Why, in its own words, when it said so first; an alarm has none. */
+  readonly reasons: readonly string[]
   /** After the beginning of the fault. */
   readonly afterSeconds: number
   /** After the end of the fault it said so for the last time; negative when that was before. */
@@ -99,14 +101,15 @@ function counted(samples: RegionEvidence['workerSamples'], metric: string, since
 function toldIn(samples: RegionEvidence['workerSamples'], { fromMs, untilMs }: Span): Told[] {
   const saying = samples
     .filter(({ atMs }) => atMs >= fromMs)
-    .flatMap(({ atMs, ready, alarms }) => [
-      ...(ready ? [] : [{ what: 'not ready', atMs }]),
-      ...alarms.map((keyspace) => ({ what: `alarm for ${keyspace}`, atMs })),
+    .flatMap(({ atMs, ready, reasons, alarms }) => [
+      ...(ready ? [] : [{ what: 'not ready', reasons, atMs }]),
+      ...alarms.map((keyspace) => ({ what: `alarm for ${keyspace}`, reasons: [], atMs })),
     ])
   return Array.from(
     Map.groupBy(saying, ({ what }) => what),
     ([what, all]) => ({
       what,
+      reasons: all[0]!.reasons,
       afterSeconds: (all[0]!.atMs - fromMs) / 1000,
       endedSeconds: (all.at(-1)!.atMs - untilMs) / 1000,
     }),

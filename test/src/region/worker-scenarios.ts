@@ -72,9 +72,9 @@ export function lateCommands(redis: RedisServer, network: TcpProxy): Scenario {
       await successor!.kill()
       await successor!.start()
       await waitUntil('there is a gap', () => hasGaps(context), { timeoutMs: DEADLINE_MS })
-      const waiting = await idleScripts(redis)
+      const waiting = await idleWorkers(redis)
       await network.restore()
-      const haveArrived = async () => (await idleScripts(redis)).every((client) => !waiting.includes(client))
+      const haveArrived = async () => (await idleWorkers(redis)).every((client) => !waiting.includes(client))
       await waitUntil('what was sent arrives', async () => waiting.length > 0 && haveArrived(), {
         timeoutMs: DEADLINE_MS,
       })
@@ -84,14 +84,14 @@ export function lateCommands(redis: RedisServer, network: TcpProxy): Scenario {
   }
 }
 
-/** Clients whose last command was a script, and long ago: nobody but the frozen worker has been quiet for so long. */
-async function idleScripts(redis: RedisServer): Promise<string[]> {
+/** Workers that nothing has come from for long: that can only be the frozen one, whatever came last before the silence. */
+async function idleWorkers(redis: RedisServer): Promise<string[]> {
   const client = new Redis(redis.url)
   try {
     const lines = String(await client.client('LIST')).split('\n')
     return lines.flatMap((line) => {
-      const { id, idle, cmd } = /^id=(?<id>\d+) .* idle=(?<idle>\d+) .* cmd=(?<cmd>\S+)/.exec(line)?.groups ?? {}
-      return /^eval/.test(cmd ?? '') && Number(idle) >= IDLE_SECONDS ? [id!] : []
+      const { id, idle } = /^id=(?<id>\d+) .* name=tidemark-worker\S* .* idle=(?<idle>\d+) /.exec(line)?.groups ?? {}
+      return Number(idle) >= IDLE_SECONDS ? [id!] : []
     })
   } finally {
     client.disconnect()

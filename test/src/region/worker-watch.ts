@@ -53,14 +53,14 @@ export class WorkerWatch implements AsyncDisposable {
 
   /** Returns after a last look, so that nothing that was counted is missed. */
   async stop(): Promise<void> {
-    if (this.#ending.signal.aborted) return
-    this.#ending.abort()
-    await this.#ended
+    await this[Symbol.asyncDispose]()
     await this.#everyWorkerTells()
   }
 
+  /** Without a last look: a scenario that fails may leave workers behind that tell nothing. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.stop()
+    this.#ending.abort()
+    await this.#ended
   }
 
   async #watch(): Promise<void> {
