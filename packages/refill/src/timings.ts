@@ -1,6 +1,10 @@
 /** Bounds on waiting, all in milliseconds. */
 export interface Timings {
-  /** How long a lease lasts: longer than a load takes, or two will load. */
+  /** How long one call may take, whatever it waits for. */
+  readonly readMs: number
+  /** How long one load may take. One that hangs has failed then. */
+  readonly loadMs: number
+  /** How long a lease lasts. Its holder prolongs it while it loads; a dead one's ends so soon. */
   readonly leaseMs: number
   /** How long a read waits for another's load before it loads for itself, without caching. */
   readonly leaseWaitMs: number
@@ -15,8 +19,10 @@ export interface Timings {
 }
 
 export const DEFAULT_TIMINGS: Timings = {
-  leaseMs: 5_000,
-  leaseWaitMs: 2_000,
+  readMs: 10_000,
+  loadMs: 5_000,
+  leaseMs: 1_000,
+  leaseWaitMs: 5_000,
   watermarkWaitMs: 500,
   replicaWaitMs: 20,
   redisTimeoutMs: 250,

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals'
-import type { RedisClient } from '@tidemark/guard'
+import { decodePayload, type RedisClient } from '@tidemark/guard'
 import { lsnOf, position, version } from '@tidemark/protocol'
 import type { Connection } from '../sources/database.ts'
 import { RefillEvents } from '../testing/refill-events.ts'
@@ -42,7 +42,7 @@ test('a value that is larger than maxValueBytes is handed over and not cached', 
   expect(await tidemark.cache('product', bytes(1_001)).read({ id: 1 })).toMatchObject({ freshness: 'fresh' })
   expect((await shop.guard().look(shop.key(1))).cell).toBeNull()
   await tidemark.cache('product', bytes(1_000)).get({ id: 1 })
-  expect((await shop.guard().look(shop.key(1))).cell?.payload).toHaveLength(1_000)
+  expect(decodePayload((await shop.guard().look(shop.key(1))).cell!.payload).body).toHaveLength(1_000)
   expect(events.named('refill').map((e) => e.outcome)).toEqual(['too-large', 'stored'])
 })
 

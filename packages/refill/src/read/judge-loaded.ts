@@ -9,6 +9,7 @@ export type ReadDoubt =
   | 'redis-away' // Redis did not answer in time
   | 'bypass' // by contract nothing is cached
   | 'unannounced' // the server is no primary of the history that the view knows
+  | 'out-of-time' // the call's time was over before anything could be shown
 
 export type LoadVerdict =
   | { readonly fresh: true; readonly position: Position | null }
@@ -44,6 +45,25 @@ export function judgeLoaded(view: View | null, loaded: Loaded<unknown>, terms: L
   if (loadedAt === null || now - loadedAt > terms.contract.maxStalenessMs) return { fresh: false, doubt: 'too-old' }
   const seenNothing = terms.demand === null || terms.demand.seen === ORIGIN
   return ownIsThere && seenNothing ? { fresh: true, position: null } : { fresh: false, doubt: 'behind-session' }
+}
+
+/**
+ * Whether a value that another reader's flight brought is fresh for one who joined it (I7). Pure. Three things differ:
+ *
+ * - The view must be the flight's, read before its lease. A newer one may cover an invalidation that came after the load.
+ * - The load may have begun before the session's write: the primary satisfies `own` no more by itself, and without a
+ *   label nothing is known.
+ * - Who joined may know a newer epoch than the server that answered.
+ */
+export function judgeJoined(view: View | null, loaded: Loaded<unknown>, terms: LoadTerms, now: number): LoadVerdict {
+  const { label, standing } = loaded
+  if (standing === null || standing.epoch < terms.announcedEpoch) return { fresh: false, doubt: 'unannounced' }
+  if (label === null) {
+    return terms.demand === null ? judgeLoaded(view, loaded, terms, now) : { fresh: false, doubt: 'behind-session' }
+  }
+  const cell = { state: 'live', label, loadedAt: loaded.loadedAt, payload: NO_PAYLOAD } as const
+  const verdict = judge(view, cell, terms, now)
+  return verdict.fresh ? { fresh: true, position: verdict.position } : verdict
 }
 
 const NO_PAYLOAD = Buffer.alloc(0)

@@ -27,7 +27,14 @@ const SCHEMA = `
   insert into product select i, 'product ' || i, 1999 from generate_series(1, 100) i;`
 
 /** Bounds that a busy machine does not reach; a test that is about a bound gives its own. */
-const PATIENT = { leaseMs: 60_000, leaseWaitMs: 30_000, redisTimeoutMs: 10_000 }
+const PATIENT = {
+  readMs: 60_000,
+  loadMs: 60_000,
+  leaseMs: 60_000,
+  leaseWaitMs: 30_000,
+  redisTimeoutMs: 10_000,
+  replicaAnswerMs: 10_000,
+}
 const PATIENT_CONTRACT = { maxStalenessMs: 60_000 }
 
 const SEGMENT_BYTES = 16 * 1024 * 1024

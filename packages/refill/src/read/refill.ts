@@ -1,0 +1,228 @@
+import { randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { encodePayload, type LeaseResult, type Sight, type Terms } from '@tidemark/guard'
+import { maxPosition, misfitOf, ORIGIN, type Position } from '@tidemark/protocol'
+import type { RefillOutcome } from '../events.ts'
+import type { Connection } from '../sources/database.ts'
+import { type Load, type Loaded, LoadFailure } from '../sources/labelled-load.ts'
+import type { FromSource } from '../sources/sources.ts'
+import { withDeadline } from './budget.ts'
+import type { Brought, Flight } from './flights.ts'
+import type { Wanted } from './inquiry.ts'
+import type { KeyspaceScope } from './keyspace-scope.ts'
+
+/** Loads the values of several keys, in their order, by one connection. */
+export type LoadAll<Value> = (
+  db: Connection,
+  params: readonly unknown[],
+  context: { readonly signal: AbortSignal },
+) => Promise<readonly Value[]>
+
+/** One key to be refilled, and the flight that brings what becomes of it. */
+export interface Errand<Value> {
+  readonly wanted: Wanted
+  /** What was there and could not be used. */
+  readonly sight: Sight
+  /** Whether another's lease is waited for; not by who has something to serve meanwhile. */
+  readonly mayWait: boolean
+  readonly flight: Flight<Value>
+}
+
+type Granted = LeaseResult & { readonly code: 'granted' }
+
+interface Leased<Value> {
+  readonly errand: Errand<Value>
+  readonly id: string
+  readonly answer: Granted
+}
+
+/** So that a holder who is late once or twice still has it. */
+const RENEWALS_PER_LEASE = 3
+
+/**
+ * Refills many keys at once (protocol 6.2–6.4): the leases of all, ONE load for those that were granted, a fill each. The
+ * load requires the most that any key requires and is labelled by the most that any lease granted: all that this covers
+ * was visible before it was granted, whichever key it was granted for.
+ */
+export class Refill<Value> {
+  readonly #scope: KeyspaceScope
+  readonly #loadAll: LoadAll<Value>
+
+  constructor(scope: KeyspaceScope, loadAll: LoadAll<Value>) {
+    this.#scope = scope
+    this.#loadAll = loadAll
+  }
+
+  /** Lands every flight, and never rejects. Ends: leases are waited for until leaseWaitMs, loads have loadMs. */
+  async underLeases(errands: readonly Errand<Value>[], terms: Terms, signal: AbortSignal): Promise<void> {
+    const { leaseWaitMs, pollMs } = this.#scope.host.timings
+    const giveUpAt = performance.now() + leaseWaitMs
+    let waiting = errands.map((errand) => ({ errand, id: randomBytes(8).toString('hex') }))
+    try {
+      for (let round = 0; waiting.length > 0; round++) {
+        signal.throwIfAborted()
+        const asked = await Promise.all(waiting.map(async (one) => ({ ...one, answer: await this.#lease(one) })))
+        const mayWait = performance.now() < giveUpAt
+        await this.#loadLeased(asked.filter(isGranted), terms, signal)
+        waiting = asked.filter((one) => this.#isToWait(one, mayWait))
+        if (round === 0) for (const _ of waiting) this.#scope.emit({ event: 'leaseWait' })
+        if (waiting.length > 0) await sleep(pollMs, undefined, { signal })
+      }
+    } catch (error) {
+      for (const { errand } of waiting) errand.flight.land({ code: 'failed', error, isShared: false })
+    }
+  }
+
+  /** Without Redis, a view, or leases there is nothing to label by: the primary is asked and nothing is cached. */
+  async bare(errands: readonly Errand<Value>[], shown: Position | null, signal: AbortSignal): Promise<void> {
+    try {
+      const load = this.#boundLoad(errands)
+      const got = await this.#inTime((within) => this.#scope.host.sources.loadFromPrimary(load(within), shown), signal)
+      for (const [i, { flight, sight }] of errands.entries()) {
+        const { view } = sight
+        // Under a view that nothing can be judged by, what the primary itself says is more than a label.
+        const label = view === null || view.gap !== undefined ? null : got.loaded.label
+        const loaded = { ...got.loaded, label, value: got.loaded.value[i]! }
+        flight.land({ code: 'loaded', from: got.from, loaded, view, isStored: false })
+      }
+    } catch (error) {
+      for (const { flight } of errands) flight.land({ code: 'failed', error, isShared: errands.length > 1 })
+    }
+  }
+
+  async #lease({ errand, id }: { errand: Errand<Value>; id: string }): Promise<LeaseResult | null> {
+    const { keyspace, host } = this.#scope
+    const { wanted, sight } = errand
+    const unusable = sight.cell?.state === 'live' ? sight.cell.label.low : null
+    return this.#scope.redis(() => wanted.guard.lease(wanted.key, keyspace.name, id, host.timings.leaseMs, unusable))
+  }
+
+  /** Who is not granted the lease, and does not wait for it, is told so. */
+  #isToWait({ errand, answer }: { errand: Errand<Value>; answer: LeaseResult | null }, mayWait: boolean) {
+    if (answer?.code === 'granted') return false
+    if (answer?.code === 'busy' && errand.mayWait && mayWait) return true
+    errand.flight.land({ code: 'unleased', why: answer?.code ?? 'redis-away' })
+    return false
+  }
+
+  async #loadLeased(leased: readonly Leased<Value>[], terms: Terms, signal: AbortSignal): Promise<void> {
+    if (leased.length === 0) return
+    const startedAt = performance.now()
+    let got: FromSource<readonly Value[]>
+    try {
+      got = await this.#load(leased, terms, signal)
+    } catch (error) {
+      await Promise.all(leased.map((one) => this.#release(one)))
+      for (const { errand } of leased) errand.flight.land({ code: 'failed', error, isShared: leased.length > 1 })
+      return
+    }
+    const costMs = performance.now() - startedAt
+    await Promise.all(
+      leased.map(async (one, i) => {
+        const loaded = { ...got.loaded, value: got.loaded.value[i]! }
+        one.errand.flight.land(await this.#kept(one, { from: got.from, loaded }, costMs))
+      }),
+    )
+  }
+
+  /** A lease is short, so that a dead holder's ends soon: who lives prolongs it, for the same id is granted it again. */
+  async #load(leased: readonly Leased<Value>[], terms: Terms, signal: AbortSignal) {
+    const everyMs = this.#scope.host.timings.leaseMs / RENEWALS_PER_LEASE
+    const renewal = setInterval(() => void Promise.all(leased.map((one) => this.#lease(one))), everyMs)
+    try {
+      return await this.#loadNow(leased, terms, signal)
+    } finally {
+      clearInterval(renewal)
+    }
+  }
+
+  #loadNow(leased: readonly Leased<Value>[], terms: Terms, signal: AbortSignal): Promise<FromSource<readonly Value[]>> {
+    const { sources } = this.#scope.host
+    const required = maxPosition(ORIGIN, ...leased.map((one) => one.answer.required))
+    const granted = maxPosition(required, ...leased.map((one) => one.answer.granted))
+    const replicasMayServe = leased.every(({ errand }) => isBeatRecent(errand.sight, terms))
+    const load = this.#boundLoad(leased.map((one) => one.errand))
+    return this.#inTime((within) => {
+      const need = { required, granted, demand: terms.demand }
+      return sources.load(terms.keyspace, load(within), need, replicasMayServe)
+    }, signal)
+  }
+
+  #boundLoad(errands: readonly Errand<Value>[]): (signal: AbortSignal) => Load<readonly Value[]> {
+    const params = errands.map((errand) => errand.wanted.params)
+    return (signal) => (db) => this.#loadAll(db, params, { signal })
+  }
+
+  /** A load that hangs is a load that failed. */
+  async #inTime<T>(call: (signal: AbortSignal) => Promise<T>, signal: AbortSignal): Promise<T> {
+    const { loadMs } = this.#scope.host.timings
+    try {
+      return await withDeadline(call, { ms: loadMs, signal, who: 'a load' })
+    } catch (cause) {
+      if (isDeadline(cause)) throw new LoadFailure('load took too long', { cause })
+      throw cause
+    }
+  }
+
+  /** Whatever happens the lease is over then. */
+  async #kept(one: Leased<Value>, { from, loaded }: FromSource<Value>, costMs: number): Promise<Brought<Value>> {
+    const { view } = one.errand.sight
+    try {
+      const body = this.#scope.host.serializer.encode(loaded.value)
+      const outcome = await this.#offer(one, loaded, body, costMs)
+      this.#scope.emit({ event: 'refill', from, outcome })
+      return { code: 'loaded', from, loaded, view, isStored: outcome === 'stored' }
+    } catch (error) {
+      await this.#release(one)
+      return { code: 'failed', error, isShared: false }
+    }
+  }
+
+  /** Stores the value if it may be cached, else gives the lease back. */
+  async #offer(
+    one: Leased<Value>,
+    { value, label, loadedAt }: Loaded<Value>,
+    body: Buffer,
+    costMs: number,
+  ): Promise<RefillOutcome> {
+    const { contract, name } = this.#scope.keyspace
+    const ttlMs = value === undefined || value === null ? contract.negativeTtlMs : contract.ttlMs
+    const why = ttlMs === 0 ? 'not-wanted' : this.#unfit(value, body)
+    if (label === null || why !== null) {
+      await this.#release(one)
+      return label === null || why === null ? 'unlabelled' : why
+    }
+    const { guard, key } = one.errand.wanted
+    const payload = encodePayload({ body, storedAt: Date.now(), costMs })
+    const filled = await this.#scope.redis(() => guard.fill(key, name, one.id, { label, loadedAt, ttlMs, payload }))
+    return filled?.code ?? 'redis-away'
+  }
+
+  #unfit(value: unknown, body: Buffer): RefillOutcome | null {
+    if (body.length > this.#scope.host.maxValueBytes) return 'too-large'
+    const { projection } = this.#scope.keyspace
+    // Cached, it would be of one shape now and of another after the row's next change.
+    const misfit = projection ? misfitOf(projection, value) : null
+    if (misfit === null) return null
+    this.#scope.tellMisfit(misfit)
+    return 'misfit'
+  }
+
+  async #release({ errand, id }: Leased<Value>): Promise<void> {
+    const { guard, key } = errand.wanted
+    await this.#scope.redis(() => guard.release(key, id))
+  }
+}
+
+function isGranted<T extends { answer: LeaseResult | null }>(asked: T): asked is T & { answer: Granted } {
+  return asked.answer?.code === 'granted'
+}
+
+/** What a replica shows is known to have been current at the view's beat, not at the time of the load. */
+function isBeatRecent({ view }: Sight, { clockSkewMs, contract }: Terms): boolean {
+  return view !== null && Date.now() - view.beat + clockSkewMs <= contract.maxStalenessMs
+}
+
+function isDeadline(error: unknown): boolean {
+  return (error as { code?: unknown }).code === 'DEADLINE_EXCEEDED'
+}

@@ -1,0 +1,282 @@
+import { floorOf, judge, type Sight, type Terms, type View } from '@tidemark/guard'
+import { after, maxPosition, ORIGIN, type Position, satisfies } from '@tidemark/protocol'
+import { type Loaded, LoadFailure } from '../sources/labelled-load.ts'
+import { Answers, type Reading } from './answer.ts'
+import { type Brought, Flight, Flights, Interest } from './flights.ts'
+import type { Inquiry, Wanted } from './inquiry.ts'
+import { judgeJoined, judgeLoaded, type ReadDoubt } from './judge-loaded.ts'
+import type { KeyspaceScope } from './keyspace-scope.ts'
+import { look, lookAtViews } from './look.ts'
+import { type LoadAll, Refill } from './refill.ts'
+
+/** Most keys of one load. */
+const KEYS_PER_LOAD = 500
+
+/** A key in a round: what was seen of it, and why that is of no use. */
+interface Case {
+  readonly wanted: Wanted
+  readonly sight: Sight
+  doubt: ReadDoubt
+}
+
+/** What comes next for a key: it has been read; look again; load under a lease; or without one. */
+type Step<Value> = Reading<Value> | 'again' | 'refill' | 'bare'
+
+const NOTHING: Sight = { view: null, cell: null }
+
+/**
+ * The loop over the keys of one call. Each round looks at what is pending with one MGET a partition, hands over what is
+ * fresh, and refills the rest at once. What another loads, or what only a later watermark can show, is pending still.
+ */
+export class Rounds<Value> {
+  readonly #scope: KeyspaceScope
+  readonly #answers: Answers<Value>
+  readonly #refill: Refill<Value>
+  readonly #flights = new Flights<Value>()
+
+  constructor(scope: KeyspaceScope, loadAll: LoadAll<Value>) {
+    this.#scope = scope
+    this.#answers = new Answers(scope)
+    this.#refill = new Refill(scope, loadAll)
+  }
+
+  /** Each key once. Rejects with the failure of the first key that fails. */
+  async read(inquiry: Inquiry, wanted: readonly Wanted[]): Promise<Map<string, Reading<Value>>> {
+    const readings = new Map<string, Reading<Value>>()
+    let pending: readonly Case[] = wanted.map((one) => ({ wanted: one, sight: NOTHING, doubt: 'absent' }))
+    // Ends with the budget: what is pending then is answered by its contract.
+    for (;;) {
+      pending = await this.#round(inquiry, pending, readings)
+      if (pending.length === 0) return readings
+      await inquiry.budget.pause(this.#scope.host.timings.pollMs)
+      if (!inquiry.budget.isOver) continue
+      for (const { wanted, sight } of pending) {
+        readings.set(wanted.key, this.#answers.outOfTime(inquiry, sight.cell))
+      }
+      return readings
+    }
+  }
+
+  /** What is still pending after it. */
+  async #round(inquiry: Inquiry, pending: readonly Case[], readings: Map<string, Reading<Value>>) {
+    const next = { again: [] as Case[], refill: [] as Case[], bare: [] as Case[] }
+    const sort = (one: Case, step: Step<Value>) => {
+      if (typeof step === 'string') next[step].push(one)
+      else readings.set(one.wanted.key, step)
+    }
+    const cases = await this.#look(inquiry, pending)
+    for (const one of cases) sort(one, this.#decide(inquiry, one))
+    const refilled = next.refill.length > 0 ? await this.#refilled(inquiry, next.refill) : []
+    for (const [i, step] of refilled.entries()) sort(next.refill[i]!, step)
+    const loaded = next.bare.length > 0 ? await this.#loadedBare(inquiry, next.bare) : []
+    for (const [i, step] of loaded.entries()) sort(next.bare[i]!, step)
+    return next.again
+  }
+
+  async #look(inquiry: Inquiry, pending: readonly Case[]): Promise<readonly Case[]> {
+    const wanted = pending.map((one) => one.wanted)
+    const looking = inquiry.isBypass ? lookAtViews(this.#scope, wanted) : look(this.#scope, wanted)
+    // Without a signal Redis' own bound is enough: a hit costs no more than its MGET.
+    const seen = inquiry.budget.signal ? await inquiry.budget.within(looking) : await looking
+    return wanted.map((one, i) => {
+      const sight = seen?.[i]
+      if (sight?.view) this.#scope.host.announced.met(sight.view)
+      return { wanted: one, sight: sight ?? NOTHING, doubt: sight ? 'absent' : 'redis-away' }
+    })
+  }
+
+  #decide(inquiry: Inquiry, one: Case): Step<Value> {
+    if (inquiry.isBypass) return this.#decideBypass(inquiry, one)
+    if (one.doubt === 'redis-away') return 'bare'
+    const { view, cell } = one.sight
+    const verdict = judge(view, cell, inquiry.terms, Date.now())
+    if (verdict.fresh) return this.#answers.hit(inquiry, cell!, verdict.position) ?? 'refill'
+    one.doubt = verdict.doubt
+    if (verdict.doubt === 'behind-session' && performance.now() < inquiry.watermarkDeadline) return 'again'
+    return this.#staleWhileRefreshed(inquiry, one) ?? 'refill'
+  }
+
+  /**
+   * By contract nothing is cached, and the primary is asked. Without a lease a view says all the same what the primary
+   * shows from now on: enough for a session that has seen no more, and worth a wait for one that has.
+   */
+  #decideBypass({ terms, watermarkDeadline }: Inquiry, one: Case): Step<Value> {
+    one.doubt = 'bypass'
+    const shown = shownByPrimary(one.sight.view, terms.keyspace)
+    const seesTooLittle = shown !== null && terms.demand !== null && !satisfies(shown, terms.demand.seen)
+    return seesTooLittle && performance.now() < watermarkDeadline ? 'again' : 'bare'
+  }
+
+  /** With reaction `refresh` what a change made stale is served as such at once, and loaded anew behind its reader. */
+  #staleWhileRefreshed(inquiry: Inquiry, one: Case): Reading<Value> | null {
+    const isChanged = one.doubt === 'retained' || one.doubt === 'floor'
+    if (this.#scope.keyspace.contract.reaction !== 'refresh' || !isChanged) return null
+    const stale = this.#answers.stale(inquiry, { cell: one.sight.cell, doubt: one.doubt })
+    if (stale) this.#refreshBehind(one, { ...inquiry.terms, demand: null })
+    return stale
+  }
+
+  /** The one load of the region, behind its readers: who else has the lease, or is in flight here, does it. */
+  #refreshBehind(one: Case, terms: Terms): void {
+    if (this.#flights.find(one.wanted.key, true)) return
+    const refresh = async () => {
+      const [flight] = this.#launch([one], terms, () => false)
+      const brought = await flight!.landed()
+      if (brought.code === 'failed') this.#scope.emit({ event: 'refreshFailed', error: causeOf(brought.error) })
+    }
+    if (!this.#scope.host.refreshes.start(one.wanted.key, refresh)) this.#scope.emit({ event: 'refreshPutOff' })
+  }
+
+  /** Joins the flights of these keys that others have begun, and begins the rest at once. */
+  #refilled(inquiry: Inquiry, missed: readonly Case[]): Promise<Step<Value>[]> {
+    const joined = missed.map((one) => this.#flights.find(one.wanted.key, inquiry.terms.demand !== null))
+    const leading = missed.filter((_, i) => joined[i] === null)
+    const mayWait = (one: Case) => !this.#answers.mayServe(inquiry, one.sight.cell)
+    const led = this.#launch(leading, inquiry.terms, mayWait).values()
+    return Promise.all(
+      missed.map(async (one, i) => {
+        const flight = joined[i]
+        if (!flight) return this.#land(inquiry, one, led.next().value!, judgeLoaded)
+        const stale = this.#answers.stale(inquiry, { cell: one.sight.cell, doubt: one.doubt })
+        return stale ?? this.#land(inquiry, one, flight, judgeJoined)
+      }),
+    )
+  }
+
+  #launch(cases: readonly Case[], terms: Terms, mayWait: (one: Case) => boolean): Flight<Value>[] {
+    const interest = new Interest()
+    const errands = cases.map((one) => ({
+      wanted: one.wanted,
+      sight: one.sight,
+      mayWait: mayWait(one),
+      flight: this.#flights.begin(one.wanted.key, false, interest),
+    }))
+    const run = async () => {
+      for (const some of chunksOf(errands)) await this.#refill.underLeases(some, terms, interest.signal)
+    }
+    if (errands.length > 0) void run()
+    return errands.map((errand) => errand.flight)
+  }
+
+  /** One load for all of them. A session's begins after its write, so it joins nobody's; nor does a bypass. */
+  #loadedBare(inquiry: Inquiry, cases: readonly Case[]): Promise<Step<Value>[]> {
+    const { terms, isBypass } = inquiry
+    const isAlone = isBypass || terms.demand !== null
+    const found = cases.map((one) => (isAlone ? null : this.#flights.find(one.wanted.key, false)))
+    const joined = found.map((flight) => (flight?.isBare ? flight : null))
+    const interest = new Interest()
+    const errands = cases.flatMap(({ wanted, sight }, i) => {
+      if (joined[i]) return []
+      const flight = isAlone ? new Flight<Value>(true, interest) : this.#flights.begin(wanted.key, true, interest)
+      return [{ wanted, sight, mayWait: false, flight }]
+    })
+    const shown = isBypass ? mostShown(cases, terms.keyspace) : null
+    const run = async () => {
+      for (const some of chunksOf(errands)) await this.#refill.bare(some, shown, interest.signal)
+    }
+    if (errands.length > 0) void run()
+    const led = errands.values()
+    return Promise.all(
+      cases.map((one, i) => {
+        const flight = joined[i]
+        return flight
+          ? this.#land(inquiry, one, flight, judgeJoined)
+          : this.#land(inquiry, one, led.next().value!.flight, judgeLoaded)
+      }),
+    )
+  }
+
+  /** @param judgeIt `judgeLoaded` for who began the flight, `judgeJoined` for who joined it */
+  async #land(inquiry: Inquiry, one: Case, flight: Flight<Value>, judgeIt: typeof judgeLoaded): Promise<Step<Value>> {
+    const brought = await flight.wait(inquiry.budget)
+    if (brought === null) return this.#answers.outOfTime(inquiry, one.sight.cell)
+    switch (brought.code) {
+      case 'loaded':
+        return this.#judged(inquiry, one, brought, judgeIt)
+      case 'failed': {
+        // Who joined a load of several keys did not ask for the others: he loads his own.
+        if (brought.isShared && judgeIt === judgeJoined) return againUntil(inquiry.leaseDeadline)
+        return this.#answers.failed(inquiry, { cell: one.sight.cell, doubt: one.doubt }, brought.error)
+      }
+      case 'unleased':
+        return this.#unleased(inquiry, one, brought.why)
+    }
+  }
+
+  #unleased(inquiry: Inquiry, one: Case, why: (Brought<Value> & { code: 'unleased' })['why']): Step<Value> {
+    if (why === 'redis-away') one.doubt = 'redis-away'
+    if (why === 'changed') return againUntil(inquiry.leaseDeadline)
+    if (why !== 'busy') return 'bare'
+    const stale = this.#answers.stale(inquiry, { cell: one.sight.cell, doubt: one.doubt })
+    return stale ?? againUntil(inquiry.leaseDeadline)
+  }
+
+  async #judged(
+    inquiry: Inquiry,
+    one: Case,
+    brought: Brought<Value> & { code: 'loaded' },
+    judgeIt: typeof judgeLoaded,
+  ): Promise<Step<Value>> {
+    const { loaded, view } = brought
+    const terms = { ...inquiry.terms, announcedEpoch: this.#scope.host.announced.newest }
+    const verdict = judgeIt(view, loaded, terms, Date.now())
+    if (verdict.fresh) return this.#answers.loaded(inquiry, brought, verdict.position, one.doubt)
+    const mayNotBeHis = loaded.label !== null || terms.demand !== null
+    if (judgeIt === judgeJoined && mayNotBeHis) return againUntil(inquiry.leaseDeadline)
+    if (loaded.label === null || !mayPass(verdict.doubt, loaded, inquiry)) {
+      return this.#answers.unshown(inquiry, brought, verdict.doubt)
+    }
+    if (!brought.isStored) await this.#seenIsCovered(inquiry, one.wanted)
+    return 'again'
+  }
+
+  /** Until the watermark has reached what the session saw, or the wait is over: a look costs less than a load. */
+  async #seenIsCovered({ terms, watermarkDeadline, budget }: Inquiry, { guard }: Wanted): Promise<void> {
+    while (performance.now() < watermarkDeadline && !budget.isOver) {
+      const view = await this.#scope.redis(() => guard.view())
+      if (view === null || satisfies(view.watermark, terms.demand?.seen ?? ORIGIN)) return
+      await budget.pause(this.#scope.host.timings.pollMs)
+    }
+  }
+}
+
+function againUntil(deadline: number): 'again' | 'bare' {
+  return performance.now() < deadline ? 'again' : 'bare'
+}
+
+function chunksOf<T>(all: readonly T[]): T[][] {
+  return Array.from({ length: Math.ceil(all.length / KEYS_PER_LOAD) }, (_, i) =>
+    all.slice(i * KEYS_PER_LOAD, (i + 1) * KEYS_PER_LOAD),
+  )
+}
+
+/** As a lease would grant it (protocol 6.2): all that it covers is visible on the primary by now (I5). */
+function shownByPrimary(view: View | null, keyspace: string): Position | null {
+  if (view === null || view.gap !== undefined) return null
+  return maxPosition(floorOf(view, keyspace), maxPosition(view.watermark, after(view.newest)))
+}
+
+function mostShown(cases: readonly Case[], keyspace: string): Position | null {
+  const shown = cases.flatMap(({ sight }) => shownByPrimary(sight.view, keyspace) ?? [])
+  return shown.length === 0 ? null : maxPosition(ORIGIN, ...shown)
+}
+
+/** Whether looking again may show a labelled load to be fresh, and there is time to. */
+function mayPass(doubt: ReadDoubt, { loadedAt }: Loaded<unknown>, inquiry: Inquiry): boolean {
+  const now = performance.now()
+  switch (doubt) {
+    case 'behind-session': // the watermark is about to come
+      return now < inquiry.watermarkDeadline
+    case 'no-view': // there was a view to grant the lease: it came between the look and that
+    case 'gap':
+      return now < inquiry.leaseDeadline
+    case 'too-old': // the beat grew old while a replica answered; it is not asked again, and the primary's load is new
+      return loadedAt === null && now < inquiry.leaseDeadline
+    default:
+      return false
+  }
+}
+
+function causeOf(error: unknown): unknown {
+  return error instanceof LoadFailure ? error.cause : error
+}
