@@ -15,8 +15,14 @@ interface Events {
   readFailed: { keyspace: string; code: ErrorCode | null }
   /** A loaded value was offered to the cache. `outcome` is the guard's answer, or why there was nothing to offer. */
   refill: { keyspace: string; from: string; outcome: RefillOutcome }
-  /** A replica was refused: it had not replayed far enough. `lagBytes` is what it lacked. */
+  /** A replica was refused: it had not replayed far enough. `lagBytes` is what it lacked. It may be waited for now. */
   replicaLagging: { keyspace: string; replica: string; lagBytes: number }
+  /** What became of a replica that was refused: it arrived within the wait, or the next source was asked. */
+  replicaAwaited: { keyspace: string; replica: string; arrived: boolean }
+  /** A replica failed several times in a row and is passed by from now on, or it has answered again. */
+  replicaCircuit: { replica: string; state: 'open' | 'closed' }
+  /** A load was not sent to the primary: its limit is reached. */
+  primaryLimited: { keyspace: string }
   /** A source could not be used: it is away, promoted, not streaming, or refused the load. */
   sourceFailed: { keyspace: string; from: string; error: unknown }
   /** Redis did not answer in time, or holds what cannot be read. The read went on without it. */

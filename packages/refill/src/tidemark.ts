@@ -16,8 +16,10 @@ import {
   tokenInvalid,
 } from './session/token.ts'
 import type { ConnectionPool } from './sources/database.ts'
-import { type Replica, Sources } from './sources/sources.ts'
+import { DEFAULT_PRIMARY_LIMIT, type PrimaryLimitOptions, primaryLimitMistakes } from './sources/primary-limit.ts'
+import { Sources } from './sources/sources.ts'
 import { standingStatement } from './sources/standing.ts'
+import type { Replica } from './sources/watched-replica.ts'
 import { DEFAULT_TIMINGS, type Timings } from './timings.ts'
 import { jsonSerializer, type Serializer } from './value/serializer.ts'
 
@@ -26,8 +28,10 @@ export interface TidemarkOptions<Keys extends Readonly<Record<string, string>>> 
   /** The region's Redis: an ioredis `Redis` or `Cluster`. Turn its offline queue off, or it hides an outage. */
   readonly redis: RedisClient
   readonly primary: ConnectionPool
-  /** Asked in this order, before the primary. A bare pool is named `replica-1`, `replica-2`, … in metrics. */
+  /** Asked before the primary, by position and latency. A bare pool is named `replica-1`, `replica-2`, … in events. */
   readonly replicas?: readonly (ConnectionPool | Replica)[]
+  /** How many loads this process may send to the primary. */
+  readonly primaryLimit?: Partial<PrimaryLimitOptions>
   /** Names the region in events. */
   readonly region?: string
   /** Sign session tokens; the first signs, all verify. Without them sessions live in this process only. */
@@ -59,6 +63,8 @@ export class Tidemark<Keys extends Readonly<Record<string, string>> = Readonly<R
     const { source, redis, primary } = options
     const region = options.region ?? 'local'
     const timings = { ...DEFAULT_TIMINGS, ...options.timings }
+    const primaryLimit = { ...DEFAULT_PRIMARY_LIMIT, ...options.primaryLimit }
+    checkPrimaryLimit(primaryLimit)
     const statement = standingStatement(source.name)
     const replicas = (options.replicas ?? []).map((r, i) => ('pool' in r ? r : { name: `replica-${i + 1}`, pool: r }))
     const guards = Array.from(
@@ -69,7 +75,7 @@ export class Tidemark<Keys extends Readonly<Record<string, string>> = Readonly<R
       source,
       region,
       timings,
-      sources: new Sources({ source: source.name, region, primary, replicas, statement, timings }),
+      sources: new Sources({ source: source.name, region, primary, replicas, statement, timings, primaryLimit }),
       serializer: options.serializer ?? jsonSerializer,
       maxValueBytes: options.maxValueBytes ?? DEFAULT_MAX_VALUE_BYTES,
       announced: new AnnouncedEpoch(),
@@ -132,6 +138,11 @@ function projectionIsJson(keyspace: string): TidemarkError {
   return new TidemarkError('CONFIG_INVALID', `keyspace ${keyspace} is updated in place with JSON`, {
     mend: "Open Tidemark without a serializer, or let the contract say reaction: 'invalidate'",
   })
+}
+
+function checkPrimaryLimit(limit: PrimaryLimitOptions): void {
+  const mistakes = primaryLimitMistakes(limit)
+  if (mistakes.length > 0) throw new TidemarkError('CONFIG_INVALID', mistakes.join('; '))
 }
 
 function checkTokenKeys(keys: readonly TokenKey[]): void {

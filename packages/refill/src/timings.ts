@@ -10,8 +10,10 @@ export interface Timings {
   readonly leaseWaitMs: number
   /** How long a session that is ahead of a watermark waits for it. */
   readonly watermarkWaitMs: number
-  /** How long a lagging replica is waited for before the next source is asked. */
+  /** How long one load waits for replicas that lag, all together, before the next source is asked. */
   readonly replicaWaitMs: number
+  /** How long a replica may take to hand out a connection and say where it stands. */
+  readonly replicaAnswerMs: number
   /** How long Redis may take to answer; then the read goes on without it. */
   readonly redisTimeoutMs: number
   /** Between two looks while waiting. */
@@ -25,6 +27,7 @@ export const DEFAULT_TIMINGS: Timings = {
   leaseWaitMs: 5_000,
   watermarkWaitMs: 500,
   replicaWaitMs: 20,
+  replicaAnswerMs: 1_000,
   redisTimeoutMs: 250,
   pollMs: 5,
 }

@@ -2,6 +2,7 @@ import { type Cell, type Demand, decodePayload, type Label } from '@tidemark/gua
 import { type Position, satisfies, TidemarkError } from '@tidemark/protocol'
 import type { Session } from '../session/session.ts'
 import { type Loaded, LoadFailure } from '../sources/labelled-load.ts'
+import { PrimaryLimited } from '../sources/primary-limit.ts'
 import { forSession } from '../sources/standing.ts'
 import type { Brought } from './flights.ts'
 import type { Inquiry } from './inquiry.ts'
@@ -74,8 +75,9 @@ export class Answers<Value> {
   }
 
   /** By contract: nothing could be loaded. */
-  failed(inquiry: Inquiry, unproven: Unproven, error: unknown): Reading<Value> {
+  failed(inquiry: Inquiry, { cell, doubt: found }: Unproven, error: unknown): Reading<Value> {
     if (error instanceof TidemarkError) throw error
+    const unproven: Unproven = { cell, doubt: error instanceof PrimaryLimited ? 'primary-limited' : found }
     const stale = this.stale(inquiry, unproven)
     if (stale) return stale
     if (!(error instanceof LoadFailure)) throw this.#unprovable(unproven.doubt, error)

@@ -27,6 +27,8 @@ const STANDING: Standing = {
   systemIdentifier: '7',
   announced: true,
   position: at(900),
+  version: 180_000,
+  server: 'one',
   reach: at(900),
 }
 const PRIMARY: Loaded<unknown> = {

@@ -9,6 +9,7 @@ export type ReadDoubt =
   | 'redis-away' // Redis did not answer in time
   | 'bypass' // by contract nothing is cached
   | 'unannounced' // the server is no primary of the history that the view knows
+  | 'primary-limited' // no replica would do, and the primary has enough to do
   | 'out-of-time' // the call's time was over before anything could be shown
 
 export type LoadVerdict =

@@ -2,6 +2,7 @@ import { expect, test } from '@jest/globals'
 import type { Terms } from '@tidemark/guard'
 import { covers, join, ORIGIN, type Position, satisfies, type Version } from '@tidemark/protocol'
 import fc from 'fast-check'
+import type { Connection } from '../sources/database.ts'
 import { type Loaded, loadFromPrimary, loadFromReplica } from '../sources/labelled-load.ts'
 import { type Reflected, SimulatedShop, STANDING } from '../testing/simulated-shop.ts'
 import { judgeLoaded } from './judge-loaded.ts'
@@ -69,17 +70,25 @@ class Visit {
 
   async #load(key: number, terms: Terms, choice: number): Promise<Loaded<Reflected> | null> {
     const { required, granted } = this.shop.lease(key)
-    const load = async (db: { query<Row>(text: string, values?: unknown[]): Promise<{ rows: Row[] }> }) =>
-      (await db.query<Version>('rows', [key])).rows
+    const isolation = choice % 11 < 6 ? 'statements' : 'snapshot'
+    const load = async (db: Connection) => {
+      const first = (await db.query<Version>('rows', [key])).rows
+      if (isolation === 'statements') return first
+      // Of one snapshot, whatever happens between its statements.
+      expect((await db.query<Version>('rows', [key])).rows).toEqual(first)
+      return first
+    }
+    const loading = { statement: STANDING, load, isolation } as const
     if (choice % 7 < 3) {
       const { demand } = terms
       const reached = (p: Position) =>
         p >= required && (!demand || (satisfies(p, demand.own) && satisfies(p, demand.seen)))
-      const answer = await loadFromReplica(this.shop.replica(), STANDING, load, reached, async () => this.shop.goesOn)
+      const again = async () => this.shop.goesOn
+      const answer = await loadFromReplica({ ...loading, pool: this.shop.replica(), reached, again })
       return answer.code === 'loaded' ? answer.loaded : null
     }
     const lease = choice % 7 === 3 ? null : granted
-    return loadFromPrimary(this.shop.primary(), STANDING, load, lease, () => this.shop.now)
+    return loadFromPrimary({ ...loading, pool: this.shop.primary() }, lease, () => this.shop.now)
   }
 
   #expectOwnAndSeen(read: Read): void {

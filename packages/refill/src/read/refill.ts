@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { encodePayload, type LeaseResult, type Sight, type Terms } from '@tidemark/guard'
+import { encodePayload, type LeaseResult, type NewPayload, type Sight, type Terms, type View } from '@tidemark/guard'
 import { maxPosition, misfitOf, ORIGIN, type Position } from '@tidemark/protocol'
+import { type WideSight, widened } from '../dependencies/dependency-look.ts'
 import type { RefillOutcome } from '../events.ts'
 import type { Connection } from '../sources/database.ts'
 import { type Load, type Loaded, LoadFailure } from '../sources/labelled-load.ts'
@@ -18,11 +19,14 @@ export type LoadAll<Value> = (
   context: { readonly signal: AbortSignal },
 ) => Promise<readonly Value[]>
 
+/** The keys that a loaded value depends on, beside its own. */
+export type DependenciesOf<Value> = (params: unknown, value: Value) => readonly string[]
+
 /** One key to be refilled, and the flight that brings what becomes of it. */
 export interface Errand<Value> {
   readonly wanted: Wanted
   /** What was there and could not be used. */
-  readonly sight: Sight
+  readonly sight: WideSight
   /** Whether another's lease is waited for; not by who has something to serve meanwhile. */
   readonly mayWait: boolean
   readonly flight: Flight<Value>
@@ -47,10 +51,12 @@ const RENEWALS_PER_LEASE = 3
 export class Refill<Value> {
   readonly #scope: KeyspaceScope
   readonly #loadAll: LoadAll<Value>
+  readonly #dependenciesOf: DependenciesOf<Value>
 
-  constructor(scope: KeyspaceScope, loadAll: LoadAll<Value>) {
+  constructor(scope: KeyspaceScope, loadAll: LoadAll<Value>, dependenciesOf: DependenciesOf<Value>) {
     this.#scope = scope
     this.#loadAll = loadAll
+    this.#dependenciesOf = dependenciesOf
   }
 
   /** Lands every flight, and never rejects. Ends: leases are waited for until leaseWaitMs, loads have loadMs. */
@@ -77,7 +83,11 @@ export class Refill<Value> {
   async bare(errands: readonly Errand<Value>[], shown: Position | null, signal: AbortSignal): Promise<void> {
     try {
       const load = this.#boundLoad(errands)
-      const got = await this.#inTime((within) => this.#scope.host.sources.loadFromPrimary(load(within), shown), signal)
+      const got = await this.#inTime(
+        (within) =>
+          this.#scope.host.sources.loadFromPrimary(this.#scope.keyspace.name, load(within), shown, { signal: within }),
+        signal,
+      )
       for (const [i, { flight, sight }] of errands.entries()) {
         const { view } = sight
         // Under a view that nothing can be judged by, what the primary itself says is more than a label.
@@ -138,13 +148,13 @@ export class Refill<Value> {
 
   #loadNow(leased: readonly Leased<Value>[], terms: Terms, signal: AbortSignal): Promise<FromSource<readonly Value[]>> {
     const { sources } = this.#scope.host
-    const required = maxPosition(ORIGIN, ...leased.map((one) => one.answer.required))
-    const granted = maxPosition(required, ...leased.map((one) => one.answer.granted))
+    const required = maxPosition(ORIGIN, ...leased.flatMap(({ answer, errand }) => [answer.required, errand.sight.bounds.required]))
+    const granted = maxPosition(required, ...leased.flatMap(({ answer, errand }) => [answer.granted, errand.sight.bounds.granted]))
     const replicasMayServe = leased.every(({ errand }) => isBeatRecent(errand.sight, terms))
     const load = this.#boundLoad(leased.map((one) => one.errand))
     return this.#inTime((within) => {
       const need = { required, granted, demand: terms.demand }
-      return sources.load(terms.keyspace, load(within), need, replicasMayServe)
+      return sources.load(terms.keyspace, load(within), need, { replicasMayServe, signal: within })
     }, signal)
   }
 
@@ -166,10 +176,12 @@ export class Refill<Value> {
 
   /** Whatever happens the lease is over then. */
   async #kept(one: Leased<Value>, { from, loaded }: FromSource<Value>, costMs: number): Promise<Brought<Value>> {
-    const { view } = one.errand.sight
+    const { sight, wanted } = one.errand
     try {
       const body = this.#scope.host.serializer.encode(loaded.value)
-      const outcome = await this.#offer(one, loaded, body, costMs)
+      const dependencies = this.#dependenciesOf(wanted.params, loaded.value)
+      const stored = this.#offer(one, loaded, { body, costMs, dependencies })
+      const [outcome, view] = await Promise.all([stored, this.#viewWith(sight, dependencies)])
       this.#scope.emit({ event: 'refill', from, outcome })
       return { code: 'loaded', from, loaded, view, isStored: outcome === 'stored' }
     } catch (error) {
@@ -178,12 +190,18 @@ export class Refill<Value> {
     }
   }
 
+  /** What the load has just named is asked for after it: known of them then, and covered, is as good as known before. */
+  async #viewWith({ dependencies: known, ...sight }: WideSight, dependencies: readonly string[]): Promise<View | null> {
+    const learned = dependencies.filter((key) => !known.includes(key))
+    if (learned.length === 0) return sight.view
+    return (await widened(this.#scope, sight, learned))?.view ?? null
+  }
+
   /** Stores the value if it may be cached, else gives the lease back. */
   async #offer(
     one: Leased<Value>,
     { value, label, loadedAt }: Loaded<Value>,
-    body: Buffer,
-    costMs: number,
+    { body, ...known }: Pick<NewPayload, 'body' | 'costMs' | 'dependencies'>,
   ): Promise<RefillOutcome> {
     const { contract, name } = this.#scope.keyspace
     const ttlMs = value === undefined || value === null ? contract.negativeTtlMs : contract.ttlMs
@@ -193,7 +211,7 @@ export class Refill<Value> {
       return label === null || why === null ? 'unlabelled' : why
     }
     const { guard, key } = one.errand.wanted
-    const payload = encodePayload({ body, storedAt: Date.now(), costMs })
+    const payload = encodePayload({ body, ...known, storedAt: Date.now() })
     const filled = await this.#scope.redis(() => guard.fill(key, name, one.id, { label, loadedAt, ttlMs, payload }))
     return filled?.code ?? 'redis-away'
   }

@@ -17,6 +17,8 @@ const PRIMARY: StandingRow = {
   epoch: 3,
   epoch_timeline: 1,
   system_identifier: '77',
+  version: 180_000,
+  server: 'one',
 }
 const at = (lsn: bigint, epoch = 3) => position(epoch, lsn)
 const BEYOND = MAX_LSN

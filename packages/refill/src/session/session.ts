@@ -1,6 +1,6 @@
 import type { Demand } from '@tidemark/guard'
 import { type Contract, epochOf, join, MAX_LSN, ORIGIN, type Position, position } from '@tidemark/protocol'
-import { type Connection, type ConnectionPool, withConnection } from '../sources/database.ts'
+import { type Connection, type ConnectionPool, type OnConnection, withConnection } from '../sources/database.ts'
 import { forSession, type Standing, type StandingRow, standingOf } from '../sources/standing.ts'
 import { ALL_PROMISED, demandOf } from './demand.ts'
 import type { NewestEpoch } from './epoch-history.ts'
@@ -72,7 +72,7 @@ export class Session {
    * `write` throws; throws when it swallowed the failure of a statement, for then COMMIT rolls back. When the connection
    * breaks at COMMIT the write may have happened: that is thrown, and the session moves all the same.
    */
-  async write<T>(write: (db: Connection) => Promise<T>): Promise<T> {
+  async write<T>(write: OnConnection<T>): Promise<T> {
     return await withConnection(this.#host.primary, async (db) => {
       await db.query('begin')
       const result = await write(db)

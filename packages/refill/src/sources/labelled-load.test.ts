@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals'
 import { position } from '@tidemark/protocol'
 import { BreakingPool, RefusingPool, ScriptedPool } from '../testing/scripted-pools.ts'
 import type { Connection } from './database.ts'
-import { LoadFailure, loadFromPrimary, loadFromReplica } from './labelled-load.ts'
+import { type Isolation, type Load, LoadFailure, loadFromPrimary, loadFromReplica } from './labelled-load.ts'
 import type { StandingRow } from './standing.ts'
 
 const STATEMENT = 'standing'
@@ -17,6 +17,8 @@ const PRIMARY: StandingRow = {
   epoch: 2,
   epoch_timeline: 1,
   system_identifier: '77',
+  version: 180_000,
+  server: 'one',
 }
 const REPLICA = { ...PRIMARY, recovering: true, insert_lsn: null, replay_lsn: '0/5100', receive_lsn: '0/5900' }
 const at = (lsn: bigint, epoch = 2) => position(epoch, lsn)
@@ -36,13 +38,13 @@ function server(...standings: Partial<StandingRow>[]) {
   })
 }
 
-const fromReplica = (pool: ScriptedPool, wanted = at(0n), rounds = 0) => {
+const fromReplica = (pool: ScriptedPool, wanted = at(0n), rounds = 0, isolation?: Isolation) => {
   let left = rounds
   const again = async () => left-- > 0
-  return loadFromReplica(pool, STATEMENT, load, (p) => p >= wanted, again)
+  return loadFromReplica({ pool, statement: STATEMENT, load, isolation, reached: (p) => p >= wanted, again })
 }
-const fromPrimary = (pool: ScriptedPool, granted: ReturnType<typeof at> | null) =>
-  loadFromPrimary(pool, STATEMENT, load, granted, () => NOW)
+const fromPrimary = (pool: ScriptedPool, granted: ReturnType<typeof at> | null, isolation?: Isolation) =>
+  loadFromPrimary({ pool, statement: STATEMENT, load, isolation }, granted, () => NOW)
 
 describe('a load from a replica', () => {
   test('reads the replay LSN in a statement of its own before the rows, in one READ COMMITTED transaction', async () => {
@@ -89,21 +91,45 @@ describe('a load from a replica', () => {
     expect(await fromReplica(server(REPLICA, row))).toEqual({ code: 'unfit' })
   })
 
-  test('that throws is a LoadFailure with its cause, and rolled back', async () => {
-    const pool = new ScriptedPool((text) =>
-      text.startsWith('begin') ? [{ rows: [] }, { rows: [{ ...REPLICA }] }] : { rows: [] },
-    )
-    const failing = async () => Promise.reject(new RangeError('mine'))
-    const answer = loadFromReplica(
-      pool,
-      STATEMENT,
-      failing,
-      () => true,
-      async () => false,
-    )
-    await expect(answer).rejects.toMatchObject({ cause: expect.any(RangeError) })
-    await expect(answer).rejects.toBeInstanceOf(LoadFailure)
+  const failing: Load<never> = async (db) => {
+    await db.query('rows')
+    throw new RangeError('mine')
+  }
+  const failingOn = (pool: ScriptedPool) =>
+    loadFromReplica({ pool, statement: STATEMENT, load: failing, reached: () => true, again: async () => false })
+
+  test('that throws is rolled back, and told apart from a server that is away', async () => {
+    const pool = server(REPLICA)
+    const answer = await failingOn(pool)
+    expect(answer).toEqual({ code: 'failed', failure: expect.any(LoadFailure) })
+    expect(answer).toMatchObject({ failure: { cause: expect.any(RangeError) } })
     expect(pool).toMatchObject({ released: ['returned'] })
+  })
+
+  test('that throws on a connection that is broken is thrown', async () => {
+    const pool = new BreakingPool('rollback', () => [{ rows: [] }, { rows: [{ ...REPLICA }] }])
+    await expect(failingOn(pool)).rejects.toBeInstanceOf(LoadFailure)
+    expect(pool).toMatchObject({ released: ['destroyed'] })
+  })
+
+  describe('of one snapshot', () => {
+    test('reads the replay LSN before the transaction whose first statement takes the snapshot', async () => {
+      const pool = server(REPLICA, { ...REPLICA, replay_lsn: '0/6100', receive_lsn: '0/6900' })
+      expect(await fromReplica(pool, at(0n), 0, 'snapshot')).toMatchObject({
+        loaded: { value: 1999, label: { low: at(0x5100n), high: at(0x6900n) } },
+      })
+      expect(pool.statements).toEqual([
+        'select 1; standing',
+        'begin isolation level repeatable read read only',
+        'rows',
+        'standing; commit',
+      ])
+    })
+
+    test('that a pooler sent to another server than its label is unfit', async () => {
+      const pool = server(REPLICA, { ...REPLICA, server: 'another' })
+      expect(await fromReplica(pool, at(0n), 0, 'snapshot')).toEqual({ code: 'unfit' })
+    })
   })
 })
 
@@ -116,6 +142,12 @@ describe('a load from the primary', () => {
       loadedAt: NOW,
     })
     expect(pool.statements).toEqual(['begin isolation level read committed read only', 'rows', STATEMENT, 'commit'])
+  })
+
+  test('of one snapshot is labelled alike: what was granted was visible before any snapshot', async () => {
+    const pool = server(PRIMARY)
+    expect(await fromPrimary(pool, at(0x4000n), 'snapshot')).toMatchObject({ label: { low: at(0x4000n) } })
+    expect(pool.statements[0]).toBe('begin isolation level repeatable read read only')
   })
 
   test('has a label that ends no earlier than it begins, were the log shorter than what was granted', async () => {

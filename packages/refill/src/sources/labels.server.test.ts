@@ -1,8 +1,13 @@
 import { describe, expect, test } from '@jest/globals'
 import { PostgresServer, waitUntil } from '@tidemark/local'
-import { covers, type Version } from '@tidemark/protocol'
+import { covers, type Position, type Version } from '@tidemark/protocol'
 import { PRODUCT, type Product, ShopContext } from '../testing/shop-context.ts'
 import type { Connection } from './database.ts'
+import { loadFromPrimary, loadFromReplica } from './labelled-load.ts'
+import { standingStatement } from './standing.ts'
+
+const HOT_TIMES = 100
+const HOT_MS = 20_000
 
 const rows = (db: Connection) => db.query<Product>(PRODUCT, [1]).then((r) => r.rows[0]!)
 
@@ -44,6 +49,53 @@ describe.each(['eu-1', 'primary'])('I1 a label of %s', (from) => {
     expect(covers(label.high, committed)).toBe(true)
   })
 })
+
+describe.each(['replica', 'primary'] as const)('I1 of a load of one snapshot from the %s', (role) => {
+  const statement = standingStatement('shop')
+  const load = async (db: Connection) => {
+    const first = await rows(db)
+    expect(await rows(db)).toEqual(first)
+    return first
+  }
+
+  test('while its key is written all the time, no label claims a commit that its rows lack, or denies one that they have', async () => {
+    await using shop = await ShopContext.open()
+    const commits: { readonly cents: number; readonly end: Position }[] = []
+    const writing = new AbortController()
+    const writer = writeUntil(shop, writing.signal, commits)
+    const wide = { reached: () => true, again: async () => false }
+    let loads = 0
+    const giveUpAt = performance.now() + HOT_MS
+    while ((loads < HOT_TIMES || commits.length < HOT_TIMES) && performance.now() < giveUpAt) {
+      // As a lease grants it: all that returned from its COMMIT before is visible.
+      const granted = commits.at(-1)?.end ?? (await shop.here())
+      const loading = { pool: shop[role], statement, load, isolation: 'snapshot' } as const
+      const loaded =
+        role === 'primary'
+          ? await loadFromPrimary(loading, granted, Date.now)
+          : await loadFromReplica({ ...loading, ...wide }).then((answer) => answer.code === 'loaded' && answer.loaded)
+      if (!loaded || loaded.label === null) throw new Error('it was to be labelled')
+      const { label, value } = loaded
+      const covered = commits.filter((commit) => commit.end <= label.low).at(-1)
+      expect(value.cents).toBeGreaterThanOrEqual(covered?.cents ?? 0)
+      // The commit whose row it is came after the one before it had ended.
+      const before = commits.find((commit) => commit.cents === value.cents - 1)
+      if (before) expect(label.high > before.end).toBe(true)
+      loads++
+    }
+    writing.abort()
+    await writer
+    expect([loads >= HOT_TIMES, commits.length >= HOT_TIMES]).toEqual([true, true])
+  })
+})
+
+/** Raises the price of product 1 by one and notes where the log was before each next write: each commit ends there. */
+async function writeUntil(shop: ShopContext, signal: AbortSignal, commits: { cents: number; end: Position }[]) {
+  for (let cents = 1; !signal.aborted; cents++) {
+    await shop.primary.query('update product set cents = $1 where id = 1', [cents])
+    commits.push({ cents, end: await shop.here() })
+  }
+}
 
 test('I1 the primary’s own position is no label: a commit that waits for a standby is in the log and in no snapshot', async () => {
   await using server = await PostgresServer.start({ durable: false })

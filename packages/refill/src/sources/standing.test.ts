@@ -12,6 +12,8 @@ const PRIMARY: StandingRow = {
   epoch: 3,
   epoch_timeline: 2,
   system_identifier: '7512345678901234567',
+  version: 180_000,
+  server: 'one',
 }
 const REPLICA: StandingRow = {
   ...PRIMARY,
@@ -29,6 +31,8 @@ describe('a standing', () => {
       role: 'primary',
       epoch: 3,
       systemIdentifier: '7512345678901234567',
+      version: 180_000,
+      server: 'one',
       announced: true,
       position: at('16/B374D848'),
       reach: at('16/B374D848'),

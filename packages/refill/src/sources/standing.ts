@@ -15,6 +15,10 @@ export interface Standing {
   readonly position: Position
   /** Beyond every commit that a statement before this one can have seen; null when a replica cannot say. */
   readonly reach: Position | null
+  /** Of the server's software, as `server_version_num` has it. */
+  readonly version: number
+  /** Tells this server, since its start, from any other: a pooler may send two transactions to two servers. */
+  readonly server: string
 }
 
 export interface StandingRow {
@@ -27,6 +31,8 @@ export interface StandingRow {
   readonly epoch: number | null
   readonly epoch_timeline: number | null
   readonly system_identifier: string | null
+  readonly version: number
+  readonly server: string
 }
 
 /**
@@ -45,6 +51,8 @@ export function standingStatement(sourceName: string): string {
     then greatest((select timeline_id from pg_control_checkpoint()), (select received_tli from pg_stat_wal_receiver))
     else ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int
   end as timeline,
+  current_setting('server_version_num')::int as version,
+  concat_ws(' ', extract(epoch from pg_postmaster_start_time()), inet_server_addr(), inet_server_port()) as server,
   e.epoch, e.timeline as epoch_timeline, e.system_identifier
 from (select pg_is_in_recovery() as recovering) s
 left join (
@@ -55,13 +63,14 @@ left join (
 
 /** Reads a row of the statement; null when the publisher has recorded no epoch there. */
 export function standingOf(row: StandingRow): Standing | null {
-  const { epoch, system_identifier: systemIdentifier } = row
+  const { epoch, system_identifier: systemIdentifier, version, server } = row
   if (epoch === null || systemIdentifier === null) return null
   const at = row.recovering ? row.replay_lsn : row.insert_lsn
   if (at === null) return null
   const segmentBytes = Number(row.segment_bytes)
   const here = position(epoch, roundDownInPageHeader(parseLsn(at), segmentBytes))
-  const common = { epoch, systemIdentifier, announced: row.timeline === row.epoch_timeline, position: here }
+  const announced = row.timeline === row.epoch_timeline
+  const common = { epoch, systemIdentifier, announced, position: here, version, server }
   if (!row.recovering) return { ...common, role: 'primary', reach: here }
   if (row.receive_lsn === null) return { ...common, role: 'replica', reach: null }
   // A commit becomes visible an instant before the replay LSN moves past it; what was received lies beyond both.

@@ -194,7 +194,7 @@ export class SimulatedShop {
 }
 
 function rowOf(row: Partial<StandingRow>): StandingRow {
-  const known = { segment_bytes: '16777216', timeline: 1, epoch: EPOCH, epoch_timeline: 1, system_identifier: '7' }
+  const known = { segment_bytes: '16777216', timeline: 1, epoch: EPOCH, epoch_timeline: 1, system_identifier: '7', version: 180_000, server: 'one' }
   return { recovering: false, insert_lsn: null, replay_lsn: null, receive_lsn: null, ...known, ...row }
 }
 
