@@ -1,16 +1,9 @@
 import { floorOf, type View } from '@tidemark/guard'
-import { covers, maxPosition, type Version } from '@tidemark/protocol'
-import {
-  type CommitHistory,
-  commitOf,
-  falsehoodOf,
-  newestCovered,
-  nextCommit,
-  type TimedCommit,
-} from '../evidence/commit-history.ts'
+import { covers, maxPosition } from '@tidemark/protocol'
+import { type CommitHistory, newestCovered, type TimedCommit } from '../evidence/commit-history.ts'
+import { brokenPromises, tooOld, untrue } from '../evidence/reading-check.ts'
 import type { PartitionSample, SampledKey } from './partition-samples.ts'
 import type { Span } from './region.ts'
-import type { NotedReading, SessionStep } from './region-readers.ts'
 import type { RegionEvidence } from './region-run.ts'
 
 type History = CommitHistory<TimedCommit>
@@ -35,57 +28,6 @@ export function breaches(evidence: Lawfulness): string[] {
     ...wentBack(samples, losses),
     ...staleCells.map((cell) => `I4: ${cell} remains`),
   ]
-}
-
-/** Whatever has a label claims something, also what is served as stale (I1). */
-function untrue({ id, n, position, label, keyspace, from }: NotedReading, history: History): string[] {
-  const falsehood = falsehoodOf({ id, n, position, label }, history)
-  return falsehood === null ? [] : [`I1: ${keyspace}:${id} from ${from}: ${falsehood}`]
-}
-
-/**
- * How long ago the value of a reading had ceased to be the row's when the read began, in ms; 0 when it had not. The
- * clock is one. A commit's time is that of its record, an instant before it could be seen; the skew that the source
- * allows for, and that every age is taken longer by, is more than that instant.
- */
-export function ageMs({ id, n, beganMs }: NotedReading, history: History): number {
-  const next = nextCommit(history.get(id) ?? [], n)
-  return next === undefined ? 0 : Math.max(0, beganMs - next.committedMs)
-}
-
-/** What is said to be fresh was the row's value within the time that its contract names (I7). */
-function tooOld(reading: NotedReading, history: History, maxStalenessMs: number): string[] {
-  const age = ageMs(reading, history)
-  if (reading.freshness !== 'fresh' || age <= maxStalenessMs) return []
-  const { keyspace, id, n, from, position } = reading
-  return [`I7: ${keyspace}:${id} from ${from}: ${n} at ${position} said fresh ${Math.round(age)} ms after its end`]
-}
-
-/**
- * What a session wrote it reads again, and what it saw no later reading is behind, of that row or of another: what it
- * saw at one version it was promised all that was committed up to there.
- */
-function brokenPromises(steps: readonly SessionStep[], history: History): string[] {
-  const broken: string[] = []
-  const known = new Map<string, number>()
-  let seen: Version | undefined
-  for (const step of steps) {
-    const { id, n } = step.kind === 'wrote' ? step : step.reading
-    if (step.kind === 'read' && step.reading.freshness === 'fresh') {
-      const { keyspace, from } = step.reading
-      const least = Math.max(known.get(id) ?? 0, newestUpTo(history, id, seen)?.n ?? 0)
-      if (n < least) broken.push(`session: ${keyspace}:${id} from ${from}: ${n} after ${least} was known of`)
-    }
-    known.set(id, Math.max(known.get(id) ?? 0, n))
-    const version = step.kind === 'read' ? commitOf(history.get(id) ?? [], n)?.version : undefined
-    if (version !== undefined && (seen === undefined || version > seen)) seen = version
-  }
-  return broken
-}
-
-/** Of commits with that very version, too: one transaction writes one row here. */
-function newestUpTo(history: History, id: string, seen: Version | undefined): TimedCommit | undefined {
-  return seen === undefined ? undefined : newestCovered(history.get(id) ?? [], seen as string as View['watermark'])
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { TimedCommit } from '../evidence/commit-history.ts'
+import { ageMs } from '../evidence/reading-check.ts'
 import type { Span } from './region.ts'
-import { ageMs, breaches } from './region-check.ts'
+import { breaches } from './region-check.ts'
 import type { NotedReading, Refusal } from './region-readers.ts'
 import { isPast, type RegionEvidence } from './region-run.ts'
 import { KEYSPACES, type KeyspaceName } from './region-source.ts'
