@@ -7,6 +7,8 @@ export interface RedisClient {
   evalsha(sha1: string, numberOfKeys: number, ...args: (string | Buffer)[]): Promise<unknown>
   eval(script: string, numberOfKeys: number, ...args: (string | Buffer)[]): Promise<unknown>
   mgetBuffer(...keys: string[]): Promise<(Buffer | null)[]>
+  /** Whether partitions may be on servers of their own, and fail alone. */
+  readonly isCluster?: boolean
 }
 
 const FOLDER = join(import.meta.dirname, 'commands')

@@ -45,6 +45,10 @@ export class RegionRedis {
     return this.ask((client) => client.mgetBuffer(...keys))
   }
 
+  get isCluster(): boolean {
+    return this.#client.isCluster
+  }
+
   async ping(): Promise<void> {
     await this.ask((client) => client.ping())
   }

@@ -27,6 +27,10 @@ interface Events {
   sourceFailed: { keyspace: string; from: string; error: unknown }
   /** Redis did not answer in time, or holds what cannot be read. The read went on without it. */
   redisFailed: { keyspace: string; error: unknown }
+  /** Redis failed several times in a row and is passed by from now on; of a cluster, as far as this partition goes. */
+  redisCircuitOpened: { partition: number | null; error: unknown }
+  /** It has answered again. */
+  redisCircuitClosed: { partition: number | null }
   /** A load that went on behind a reader failed. The value is stale as before, and the next read tries again. */
   refreshFailed: { keyspace: string; error: unknown }
   /** As many loads as may be go on behind readers: this one is left to a later read. */

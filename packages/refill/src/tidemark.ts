@@ -4,6 +4,7 @@ import { emit } from './events.ts'
 import { AnnouncedEpoch } from './read/announced-epoch.ts'
 import { Cache, type CacheOptions } from './read/cache.ts'
 import type { CacheHost } from './read/keyspace-scope.ts'
+import { type CircuitEvent, redisCircuits } from './read/redis-circuit.ts'
 import { Refreshes } from './read/refreshes.ts'
 import { EpochHistory } from './session/epoch-history.ts'
 import { Session, type SessionHost } from './session/session.ts'
@@ -67,10 +68,9 @@ export class Tidemark<Keys extends Readonly<Record<string, string>> = Readonly<R
     checkPrimaryLimit(primaryLimit)
     const statement = standingStatement(source.name)
     const replicas = (options.replicas ?? []).map((r, i) => ('pool' in r ? r : { name: `replica-${i + 1}`, pool: r }))
-    const guards = Array.from(
-      { length: source.partitions },
-      (_, p) => new Guard(redis, partitionKeys(source.keyPrefix, p)),
-    )
+    const tell = (event: CircuitEvent) => emit({ source: source.name, region, ...event })
+    const circuits = redisCircuits(redis, source.partitions, timings, tell)
+    const guards = circuits.map((circuit, p) => new Guard(circuit, partitionKeys(source.keyPrefix, p)))
     this.#host = {
       source,
       region,

@@ -16,6 +16,8 @@ export interface Timings {
   readonly replicaAnswerMs: number
   /** How long Redis may take to answer; then the read goes on without it. */
   readonly redisTimeoutMs: number
+  /** How long Redis is passed by after some failures in a row, until one command probes it. */
+  readonly redisPauseMs: number
   /** Between two looks while waiting. */
   readonly pollMs: number
 }
@@ -29,5 +31,6 @@ export const DEFAULT_TIMINGS: Timings = {
   replicaWaitMs: 20,
   replicaAnswerMs: 1_000,
   redisTimeoutMs: 250,
+  redisPauseMs: 1_000,
   pollMs: 5,
 }

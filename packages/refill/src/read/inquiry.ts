@@ -37,7 +37,7 @@ export async function inquire(scope: KeyspaceScope, { session, signal }: ReadOpt
   const { name, contract } = scope.keyspace
   const budget = new Budget(timings.readMs, signal)
   const start = performance.now()
-  const demand = session ? await session.demand() : null
+  const demand = session ? await session.demand(contract.session) : null
   return {
     terms: { keyspace: name, contract, clockSkewMs: source.clockSkewMs, demand },
     whenUnprovable: contract.whenUnprovable,

@@ -5,7 +5,7 @@ import type { Sources } from '../sources/sources.ts'
 import type { Timings } from '../timings.ts'
 import type { Serializer } from '../value/serializer.ts'
 import type { AnnouncedEpoch } from './announced-epoch.ts'
-import { inTime } from './deadline.ts'
+import { PassedBy } from './redis-circuit.ts'
 import type { Refreshes } from './refreshes.ts'
 
 /** What a cache uses of the Tidemark that it belongs to. */
@@ -32,12 +32,12 @@ export class KeyspaceScope {
     this.keyspace = keyspace
   }
 
-  /** Redis is bounded in time and may be away: null then, and what asked goes on without it. */
+  /** Redis may be away, or refuse: null then, and what asked goes on without it. Its circuit bounds the time. */
   async redis<T>(command: () => Promise<T>): Promise<T | null> {
     try {
-      return await inTime(command(), this.host.timings.redisTimeoutMs, 'Redis')
+      return await command()
     } catch (error) {
-      this.emit({ event: 'redisFailed', error })
+      if (!(error instanceof PassedBy)) this.emit({ event: 'redisFailed', error })
       return null
     }
   }
