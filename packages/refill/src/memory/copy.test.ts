@@ -65,54 +65,50 @@ class Heard {
   }
 }
 
-describe(
-  'a value is held',
-  () => {
-    test('for no longer than its time in Redis, however old it was when it was read', () => {
-      const heard = new Heard()
-      heard.keep('k', cell('x', NOW - 4_000))
-      expect(heard.isHeld('k', NOW + 5_999)).toBe(true)
-      expect(heard.isHeld('k', NOW + 6_000)).toBe(false)
-      expect(heard.copies.size).toBe(0)
-    })
+describe('a value is held', () => {
+  test('for no longer than its time in Redis, however old it was when it was read', () => {
+    const heard = new Heard()
+    heard.keep('k', cell('x', NOW - 4_000), 'value')
+    expect(heard.isHeld('k', NOW + 5_999)).toBe(true)
+    expect(heard.isHeld('k', NOW + 6_000)).toBe(false)
+    expect(heard.copies.size).toBe(0)
+  })
 
-    test('no longer because its writer’s clock is ahead', () => {
-      const heard = new Heard()
-      heard.keep('k', cell('x', NOW + 4_000))
-      expect(heard.isHeld('k', NOW + 10_000)).toBe(false)
-    })
+  test('no longer because its writer’s clock is ahead', () => {
+    const heard = new Heard()
+    heard.keep('k', cell('x', NOW + 4_000), 'value')
+    expect(heard.isHeld('k', NOW + 10_000)).toBe(false)
+  })
 
-    test.each([[undefined], [null]])('for the time of a row that is not there, when it is %s', (none) => {
-      const heard = new Heard()
-      heard.keep('k', cell('x'), none)
-      expect(heard.isHeld('k', NOW + 999)).toBe(true)
-      expect(heard.isHeld('k', NOW + 1_000)).toBe(false)
-    })
+  test.each([[undefined], [null]])('for the time of a row that is not there, when it is %s', (none) => {
+    const heard = new Heard()
+    heard.keep('k', cell('x'), none)
+    expect(heard.isHeld('k', NOW + 999)).toBe(true)
+    expect(heard.isHeld('k', NOW + 1_000)).toBe(false)
+  })
 
-    test('only if it was live: what is retained as stale is nobody’s to keep', () => {
-      const heard = new Heard()
-      heard.keep('k', { ...cell('x'), state: 'stale' })
-      expect(heard.isHeld('k')).toBe(false)
-    })
-  },
-  'value',
-)
+  test('only if it was live: what is retained as stale is nobody’s to keep', () => {
+    const heard = new Heard()
+    heard.keep('k', { ...cell('x'), state: 'stale' }, 'value')
+    expect(heard.isHeld('k')).toBe(false)
+  })
+})
 
 describe('there are never', () => {
   test('more values than may be; the ones that were used last stay', () => {
     const heard = new Heard({ maxEntries: 2 })
-    heard.keep('a', cell('x'))
-    heard.keep('b', cell('x'))
+    heard.keep('a', cell('x'), 'value')
+    heard.keep('b', cell('x'), 'value')
     heard.isHeld('a')
-    heard.keep('c', cell('x'))
+    heard.keep('c', cell('x'), 'value')
     expect(['a', 'b', 'c'].map((key) => heard.isHeld(key))).toEqual([true, false, true])
     expect(heard.evicted).toBe(1)
   })
 
   test('more bytes than may be, and one value that is larger than all is not held', () => {
-    const heard = new Heard({ maxBytes: 1_000 }, 'value')
-    for (let i = 0; i < 9; i++) heard.keep(`k${i}`, cell('x'.repeat(200)))
-    heard.keep('large', cell('x'.repeat(2_000)))
+    const heard = new Heard({ maxBytes: 1_000 })
+    for (let i = 0; i < 9; i++) heard.keep(`k${i}`, cell('x'.repeat(200)), 'value')
+    heard.keep('large', cell('x'.repeat(2_000)), 'value')
     expect(heard.isHeld('large')).toBe(false)
     expect(heard.copies.bytes).toBeLessThanOrEqual(1_000)
     expect(heard.copies.size).toBe(4)
@@ -120,36 +116,32 @@ describe('there are never', () => {
   })
 })
 
-describe(
-  'what is handed out',
-  () => {
-    const contentOf = (value: unknown) => {
-      const { content } = copyOf(cell('bytes'), product, decodePayload(cell('bytes').payload), value, NOW)
-      return content
-    }
+describe('what is handed out', () => {
+  const contentOf = (value: unknown) => {
+    const { content } = copyOf(cell('bytes'), product, decodePayload(cell('bytes').payload), value, NOW)
+    return content
+  }
 
-    test('is frozen through and through, where it is plain', () => {
-      const value = { list: [{ n: 1n }], none: null, self: null as unknown }
-      value.self = value
-      expect(contentOf(value)).toEqual({ shared: true, value })
-      expect(() => value.list[0]!.n++).toThrow(TypeError)
-      expect(() => value.list.push({ n: 2n })).toThrow(TypeError)
-    })
+  test('is frozen through and through, where it is plain', () => {
+    const value = { list: [{ n: 1n }], none: null, self: null as unknown }
+    value.self = value
+    expect(contentOf(value)).toEqual({ shared: true, value })
+    expect(() => value.list[0]!.n++).toThrow(TypeError)
+    expect(() => value.list.push({ n: 2n })).toThrow(TypeError)
+  })
 
-    test.each([
-      ['bytes', Buffer.from('x')],
-      ['a date', new Date(0)],
-      ['a map', new Map()],
-      ['a set', new Set()],
-      ['an instance of a class', new Heard()],
-      ['a getter', Object.defineProperty({}, 'x', { get: () => 1 })],
-      ['a function', { run: () => 1 }],
-    ])('is decoded for each reader, and nothing of it is frozen, where it holds %s', (_, inner) => {
-      const value = { plain: { n: 1 }, inner }
-      expect(contentOf(value)).toMatchObject({ shared: false, payload: { body: Buffer.from('bytes') } })
-      value.plain.n = 2
-      expect(value.plain.n).toBe(2)
-    })
-  },
-  'value',
-)
+  test.each([
+    ['bytes', Buffer.from('x')],
+    ['a date', new Date(0)],
+    ['a map', new Map()],
+    ['a set', new Set()],
+    ['an instance of a class', new Heard()],
+    ['a getter', Object.defineProperty({}, 'x', { get: () => 1 })],
+    ['a function', { run: () => 1 }],
+  ])('is decoded for each reader, and nothing of it is frozen, where it holds %s', (_, inner) => {
+    const value = { plain: { n: 1 }, inner }
+    expect(contentOf(value)).toMatchObject({ shared: false, payload: { body: Buffer.from('bytes') } })
+    value.plain.n = 2
+    expect(value.plain.n).toBe(2)
+  })
+})
