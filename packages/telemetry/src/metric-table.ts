@@ -1,4 +1,5 @@
 import type { ErrorCode } from '@tidemark/protocol'
+import { REFILL_METRICS } from '@tidemark/refill/otel'
 
 /**
  * A label: the values it may have where they are a closed set, else who gives them. Nothing that grows with the data
@@ -224,59 +225,8 @@ export const METRICS = {
     labels: REGION,
   },
 
-  // ── worker and refill ─────────────────────────────────────────────────────────────────────────────────────
-  cache_version_regression_total: {
-    type: 'counter',
-    unit: '{regression}',
-    meaning: 'Times that a watermark, label or floor was seen to go back while its Redis did not. Must stay zero.',
-    labels: REGION,
-  },
-
-  // ── refill ────────────────────────────────────────────────────────────────────────────────────────────────
-  cache_reads_total: {
-    type: 'counter',
-    unit: '{read}',
-    meaning:
-      'Reads by outcome: fresh from the cache, miss (loaded), stale (served and said so), unprovable (refused, by contract), failed.',
-    labels: { ...REGION_KEYSPACE, outcome: ['fresh', 'miss', 'stale', 'unprovable', 'failed'] },
-  },
-  cache_refill_total: {
-    type: 'counter',
-    unit: '{refill}',
-    meaning: 'Values loaded on a miss, by the server that gave them: primary, or the name of the replica.',
-    labels: { ...REGION_KEYSPACE, source: 'source' },
-  },
-  cache_stale_refill_total: {
-    type: 'counter',
-    unit: '{refill}',
-    meaning: 'Refills refused because they would have put a stale value back, by the replica that was behind.',
-    labels: { region: 'region', cache_layer: ['redis'], keyspace: 'keyspace', source_replica: 'source' },
-  },
-  cache_source_failed_total: {
-    type: 'counter',
-    unit: '{failure}',
-    meaning: 'Loads that a server could not answer: it is away, not a streaming replica just now, or refused the load.',
-    labels: { ...REGION_KEYSPACE, source: 'source' },
-  },
-  cache_redis_failed_total: {
-    type: 'counter',
-    unit: '{failure}',
-    meaning: 'Commands that the Redis of the region did not answer, or not in time; the read went on without it.',
-    labels: REGION_KEYSPACE,
-  },
-  cache_lease_wait_total: {
-    type: 'counter',
-    unit: '{wait}',
-    meaning: 'Reads that waited for a refill, by another, of the same key.',
-    labels: REGION_KEYSPACE,
-  },
-  cache_refresh_unfinished_total: {
-    type: 'counter',
-    unit: '{refresh}',
-    meaning:
-      'Loads behind readers who were served a stale value that failed, or were put off because as many as may be were going on.',
-    labels: { ...REGION_KEYSPACE, why: ['failed', 'put-off'] },
-  },
+  // ── an app's reads, and what they share with workers ─────────────────────────────────────────────────────────
+  ...REFILL_METRICS,
   db_replica_lag_seconds: {
     type: 'gauge',
     unit: 's',

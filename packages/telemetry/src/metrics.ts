@@ -109,49 +109,12 @@ export function workerMetrics(options: {
   }
 }
 
-export interface RefillReadings {
-  /** By the replica's name; a replica that does not answer is left out. */
-  readonly replicaLagSeconds?: Readonly<Record<string, number | undefined>> | undefined
-}
-
-export type RefillMetrics = ReturnType<typeof refillMetrics>
-export type ReadOutcome = LabelsOf<'cache_reads_total'>['outcome']
-
 /**
- * @param options.replicas the names of the region's replicas, without the primary
- * @param options.read is called at each scrape; it must be quick and must not throw
+ * How far the replicas of a region are behind.
+ * @param read seconds by the replica's name, without those that do not answer; called at each scrape, must not throw
  */
-export function refillMetrics(options: {
-  region: string
-  keyspaces: readonly string[]
-  replicas: readonly string[]
-  read: () => RefillReadings
-}) {
-  const { region, replicas, read } = options
-  const known = { region: [region], keyspace: options.keyspaces, source: ['primary', ...replicas] }
-  const reads = counter('cache_reads_total', known)
-  const refills = counter('cache_refill_total', known)
-  const staleRefills = counter('cache_stale_refill_total', known)
-  const sourceFailures = counter('cache_source_failed_total', known)
-  const redisFailures = counter('cache_redis_failed_total', known)
-  const leaseWaits = counter('cache_lease_wait_total', known)
-  const unfinished = counter('cache_refresh_unfinished_total', known)
-  const regressions = counter('cache_version_regression_total', known)
+export function replicaLagGauge(region: string, read: () => Readonly<Record<string, number | undefined>>): void {
   gauge('db_replica_lag_seconds', () =>
-    Object.entries(read().replicaLagSeconds ?? {}).map(([replica, value]) => ({ labels: { region, replica }, value })),
+    Object.entries(read()).map(([replica, value]) => ({ labels: { region, replica }, value })),
   )
-  return {
-    read: (keyspace: string, outcome: ReadOutcome) => reads({ region, keyspace, outcome }),
-    /** @param source `primary` or the replica's name */
-    refill: (keyspace: string, source: string) => refills({ region, keyspace, source }),
-    /** @param sourceReplica `primary` or the replica's name */
-    staleRefill: (keyspace: string, sourceReplica: string) =>
-      staleRefills({ region, cache_layer: 'redis', keyspace, source_replica: sourceReplica }),
-    /** @param source `primary` or the replica's name */
-    sourceFailed: (keyspace: string, source: string) => sourceFailures({ region, keyspace, source }),
-    redisFailed: (keyspace: string) => redisFailures({ region, keyspace }),
-    leaseWait: (keyspace: string) => leaseWaits({ region, keyspace }),
-    refreshUnfinished: (keyspace: string, why: 'failed' | 'put-off') => unfinished({ region, keyspace, why }),
-    versionRegression: () => regressions({ region }),
-  }
 }

@@ -1,12 +1,21 @@
+import { channel } from 'node:diagnostics_channel'
 import { afterEach, expect, test } from '@jest/globals'
+import { defineSource } from '@tidemark/protocol'
+import { CHANNEL } from '@tidemark/refill'
+import { recordRefill } from '@tidemark/refill/otel'
 import { Health } from './health.ts'
 import { METRICS, type Metric, RESTART_CODES } from './metric-table.ts'
-import { publisherMetrics, refillMetrics, workerMetrics } from './metrics.ts'
+import { publisherMetrics, replicaLagGauge, workerMetrics } from './metrics.ts'
 import { startTelemetry, type Telemetry } from './sdk.ts'
 
 let telemetry: Telemetry
+let recording: Disposable | undefined
 
-afterEach(() => telemetry.stop())
+afterEach(async () => {
+  recording?.[Symbol.dispose]()
+  recording = undefined
+  await telemetry.stop()
+})
 
 async function start(): Promise<void> {
   telemetry = await startTelemetry({ service: 'example', region: 'us-east', port: 0, health: new Health() })
@@ -18,6 +27,10 @@ async function scrape(): Promise<string[]> {
 }
 
 const KEYSPACES = ['product', 'reviews']
+const source = defineSource({
+  name: 'shop',
+  keyspaces: { product: { key: 'product:{id}', tables: {} }, reviews: { key: 'reviews:{id}', tables: {} } },
+})
 
 /** All recorders, with every reading known. */
 function everything() {
@@ -46,13 +59,10 @@ function everything() {
       consumerLagRecords: 7,
     }),
   })
-  const refill = refillMetrics({
-    region: 'us-east',
-    keyspaces: KEYSPACES,
-    replicas: ['replica-1'],
-    read: () => ({ replicaLagSeconds: { 'replica-1': 0.5 } }),
-  })
-  return { publisher, worker, refill }
+  replicaLagGauge('us-east', () => ({ 'replica-1': 0.5 }))
+  recording?.[Symbol.dispose]()
+  recording = recordRefill({ source, region: 'us-east', replicas: ['replica-1'] })
+  return { publisher, worker }
 }
 
 test('every metric of the table is exposed under exactly its name and type, and nothing else is', async () => {
@@ -83,7 +93,7 @@ test('counters stand at zero from the first scrape, for every label that is know
 
 test('what is counted is told under the labels of the one who counted', async () => {
   await start()
-  const { publisher, worker, refill } = everything()
+  const { publisher, worker } = everything()
   publisher.events('product', 3)
   publisher.transactions()
   publisher.floor('reviews', 'bulk')
@@ -95,11 +105,11 @@ test('what is counted is told under the labels of the one who counted', async ()
   worker.gap('offset-gone')
   worker.oldEpochRefused(4)
   worker.versionRegression()
-  refill.read('product', 'fresh')
-  refill.refill('product', 'replica-1')
-  refill.staleRefill('product', 'replica-1')
-  refill.leaseWait('reviews')
-  refill.versionRegression()
+  const told = { source: 'shop', region: 'us-east', keyspace: 'product' }
+  channel(CHANNEL).publish({ ...told, event: 'read', from: 'redis', fresh: true, doubt: null })
+  channel(CHANNEL).publish({ ...told, event: 'refill', from: 'replica-1', outcome: 'stale' })
+  channel(CHANNEL).publish({ ...told, event: 'leaseWait', keyspace: 'reviews' })
+  channel(CHANNEL).publish({ ...told, event: 'versionRegression' })
   const lines = await scrape()
   expect(lines).toEqual(
     expect.arrayContaining([

@@ -1,11 +1,11 @@
 import { type RegionRedis, redisConnection } from '@tidemark/redis'
 import { openTidemark } from '@tidemark/refill'
+import { recordRefill } from '@tidemark/refill/otel'
 import { type Logger, outageLevel, retrying, runService } from '@tidemark/service'
-import { Health, refillMetrics, startTelemetry } from '@tidemark/telemetry'
+import { Health, replicaLagGauge, startTelemetry } from '@tidemark/telemetry'
 import type { Pool } from 'pg'
 // Imported, not loaded by a path from the settings: what the shop reads is checked against its keyspaces' types.
 import source from '../tidemark.config.ts'
-import { recordRefills } from './refill-recorder.ts'
 import { ReplicaLagProbe } from './replica-lag-probe.ts'
 import { postgresPool, regionRedis } from './servers.ts'
 import { storefrontSettings } from './settings.ts'
@@ -41,13 +41,8 @@ await runService({
     })
 
     const lag = resources.use(new ReplicaLagProbe(primary, replicas))
-    const metrics = refillMetrics({
-      region,
-      keyspaces: Object.keys(source.keyspaces),
-      replicas: replicas.map((replica) => replica.name),
-      read: () => ({ replicaLagSeconds: lag.seconds }),
-    })
-    resources.use(recordRefills(source.name, metrics))
+    replicaLagGauge(region, () => lag.seconds)
+    resources.use(recordRefill({ source, region, replicas: replicas.map((replica) => replica.name) }))
 
     const tokenKeys = [{ id: 0, secret: given.TIDEMARK_SESSION_SECRET }]
     const tidemark = await openTidemark({ source, redis, primary, replicas, region, tokenKeys })
