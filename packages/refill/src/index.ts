@@ -1,4 +1,5 @@
 export type { Demand, Label } from '@tidemark/guard'
+export { type Dependency, type DependencyOf, type Tag, tag } from './dependencies/dependency.ts'
 export { CHANNEL, type RefillEvent, type RefillOutcome } from './events.ts'
 export type { Reading } from './read/answer.ts'
 export { Cache, type CacheOptions, type LoadContext } from './read/cache.ts'

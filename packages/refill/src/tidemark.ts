@@ -1,6 +1,7 @@
 import { Guard, partitionKeys, type RedisClient } from '@tidemark/guard'
 import { keyspaceOf, type ParamsOf, partitionOf, type Source, TidemarkError } from '@tidemark/protocol'
 import { emit } from './events.ts'
+import type { DependencyOf } from './dependencies/dependency.ts'
 import { AnnouncedEpoch } from './read/announced-epoch.ts'
 import { Cache, type CacheOptions } from './read/cache.ts'
 import type { CacheHost } from './read/keyspace-scope.ts'
@@ -101,7 +102,7 @@ export class Tidemark<Keys extends Readonly<Record<string, string>> = Readonly<R
   /** The reads of a keyspace. Throws KEYSPACE_UNKNOWN; CONFIG_INVALID for one that is updated in place, with a serializer. */
   cache<Name extends keyof Keys & string, Value>(
     name: Name,
-    options: CacheOptions<ParamsOf<Keys[Name]>, Value>,
+    options: CacheOptions<ParamsOf<Keys[Name]>, Value, DependencyOf<Keys>>,
   ): Cache<ParamsOf<Keys[Name]>, Value> {
     const keyspace = keyspaceOf(this.#host.source, name)
     if (keyspace.projection && this.#host.serializer !== jsonSerializer) throw projectionIsJson(name)

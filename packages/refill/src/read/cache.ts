@@ -1,9 +1,10 @@
-import { isTidemarkError, type Keyspace, type KeyValue, keyFor, TidemarkError } from '@tidemark/protocol'
+import { isTidemarkError, type Keyspace, type KeyValue, keyFor, type Source, TidemarkError } from '@tidemark/protocol'
+import { checkMayDepend, type Dependency, keysOf } from '../dependencies/dependency.ts'
 import type { Connection } from '../sources/database.ts'
 import type { Reading } from './answer.ts'
 import { inquire, type ReadOptions, type Wanted } from './inquiry.ts'
 import { type CacheHost, KeyspaceScope } from './keyspace-scope.ts'
-import type { LoadAll } from './refill.ts'
+import type { DependenciesOf, LoadAll } from './refill.ts'
 import { Rounds } from './rounds.ts'
 
 /** Most keys of one call. */
@@ -16,11 +17,13 @@ export interface LoadContext {
 }
 
 // Methods, not properties: an app may ask for more of its connections than this package does (`db: pg.PoolClient`).
-export interface CacheOptions<Params, Value> {
+export interface CacheOptions<Params, Value, Depends = Dependency> {
   /** Reads the value by the connection it is given, and by nothing else: the label is that connection's. */
   load(db: Connection, params: Params, context: LoadContext): Promise<Value>
   /** Reads the values of several keys at once, in their order. Without it `load` is called for one after the other. */
   loadMany?(db: Connection, params: readonly Params[], context: LoadContext): Promise<readonly Value[]>
+  /** What the value is made of beside its own row: keys of other keyspaces, and tags. A change of any makes it stale. */
+  dependsOn?(params: Params, value: Value): readonly Depends[]
 }
 
 /**
@@ -39,10 +42,11 @@ export class Cache<Params extends Readonly<Record<string, KeyValue>>, Value> {
   readonly #rounds: Rounds<Value>
 
   constructor(host: CacheHost, keyspace: Keyspace, options: CacheOptions<Params, Value>) {
+    if (options.dependsOn) checkMayDepend(keyspace)
     this.#host = host
     this.#keyspace = keyspace
     this.#scope = new KeyspaceScope(host, keyspace)
-    this.#rounds = new Rounds(this.#scope, loaderOf(keyspace, options))
+    this.#rounds = new Rounds(this.#scope, loaderOf(keyspace, options), dependenciesOf(host.source, options))
   }
 
   /** The value alone. A contract of `serve-stale` may make it stale. */
@@ -98,6 +102,10 @@ function loaderOf<Params, Value>(keyspace: Keyspace, options: CacheOptions<Param
     for (const one of params) values.push(await options.load(db, one, context))
     return values
   }
+}
+
+function dependenciesOf<Params, Value>(source: Source, options: CacheOptions<Params, Value>): DependenciesOf<Value> {
+  return (params, value) => keysOf(source, options.dependsOn?.(params as Params, value) ?? [])
 }
 
 /** Values of other rows than were asked for would be cached under the wrong keys. */

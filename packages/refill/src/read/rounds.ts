@@ -1,5 +1,7 @@
-import { floorOf, judge, type Sight, type Terms, type View } from '@tidemark/guard'
+import { floorOf, judge, type Terms, type View } from '@tidemark/guard'
 import { after, maxPosition, ORIGIN, type Position, satisfies } from '@tidemark/protocol'
+import { lookAround, type WideSight } from '../dependencies/dependency-look.ts'
+import { boundsOf } from '../dependencies/effective-view.ts'
 import { type Loaded, LoadFailure } from '../sources/labelled-load.ts'
 import { Answers, type Reading } from './answer.ts'
 import { type Brought, Flight, Flights, Interest } from './flights.ts'
@@ -7,7 +9,7 @@ import type { Inquiry, Wanted } from './inquiry.ts'
 import { judgeJoined, judgeLoaded, type ReadDoubt } from './judge-loaded.ts'
 import type { KeyspaceScope } from './keyspace-scope.ts'
 import { look, lookAtViews } from './look.ts'
-import { type LoadAll, Refill } from './refill.ts'
+import { type DependenciesOf, type LoadAll, Refill } from './refill.ts'
 
 /** Most keys of one load. */
 const KEYS_PER_LOAD = 500
@@ -15,14 +17,14 @@ const KEYS_PER_LOAD = 500
 /** A key in a round: what was seen of it, and why that is of no use. */
 interface Case {
   readonly wanted: Wanted
-  readonly sight: Sight
+  readonly sight: WideSight
   doubt: ReadDoubt
 }
 
 /** What comes next for a key: it has been read; look again; load under a lease; or without one. */
 type Step<Value> = Reading<Value> | 'again' | 'refill' | 'bare'
 
-const NOTHING: Sight = { view: null, cell: null }
+const NOTHING: WideSight = { view: null, cell: null, dependencies: [], bounds: boundsOf([]) }
 
 /**
  * The loop over the keys of one call. Each round looks at what is pending with one MGET a partition, hands over what is
@@ -34,10 +36,10 @@ export class Rounds<Value> {
   readonly #refill: Refill<Value>
   readonly #flights = new Flights<Value>()
 
-  constructor(scope: KeyspaceScope, loadAll: LoadAll<Value>) {
+  constructor(scope: KeyspaceScope, loadAll: LoadAll<Value>, dependenciesOf: DependenciesOf<Value>) {
     this.#scope = scope
     this.#answers = new Answers(scope)
-    this.#refill = new Refill(scope, loadAll)
+    this.#refill = new Refill(scope, loadAll, dependenciesOf)
   }
 
   /** Each key once. Rejects with the failure of the first key that fails. */
@@ -75,7 +77,8 @@ export class Rounds<Value> {
 
   async #look(inquiry: Inquiry, pending: readonly Case[]): Promise<readonly Case[]> {
     const wanted = pending.map((one) => one.wanted)
-    const looking = inquiry.isBypass ? lookAtViews(this.#scope, wanted) : look(this.#scope, wanted)
+    const looked = inquiry.isBypass ? lookAtViews(this.#scope, wanted) : look(this.#scope, wanted)
+    const looking = looked.then((sights) => lookAround(this.#scope, sights))
     // Without a signal Redis' own bound is enough: a hit costs no more than its MGET.
     const seen = inquiry.budget.signal ? await inquiry.budget.within(looking) : await looking
     return wanted.map((one, i) => {
@@ -93,7 +96,7 @@ export class Rounds<Value> {
     if (verdict.fresh) return this.#answers.hit(inquiry, cell!, verdict.position) ?? 'refill'
     one.doubt = verdict.doubt
     if (verdict.doubt === 'behind-session' && performance.now() < inquiry.watermarkDeadline) return 'again'
-    return this.#staleWhileRefreshed(inquiry, one) ?? 'refill'
+    return this.#staleWhileRefreshed(inquiry, one) ?? (isBlind(one) ? 'bare' : 'refill')
   }
 
   /**
@@ -223,6 +226,8 @@ export class Rounds<Value> {
     if (verdict.fresh) return this.#answers.loaded(inquiry, brought, verdict.position, one.doubt)
     const mayNotBeHis = loaded.label !== null || terms.demand !== null
     if (judgeIt === judgeJoined && mayNotBeHis) return againUntil(inquiry.leaseDeadline)
+    // A dependency that the load was the first to name requires more of it: the cell names it from now on.
+    if (verdict.doubt === 'floor') return brought.isStored ? againUntil(inquiry.leaseDeadline) : 'bare'
     if (loaded.label === null || !mayPass(verdict.doubt, loaded, inquiry)) {
       return this.#answers.unshown(inquiry, brought, verdict.doubt)
     }
@@ -238,6 +243,11 @@ export class Rounds<Value> {
       await budget.pause(this.#scope.host.timings.pollMs)
     }
   }
+}
+
+/** Nothing is known of a dependency's partition: a lease of the key's own would not help. */
+function isBlind({ doubt, sight }: Case): boolean {
+  return sight.dependencies.length > 0 && (doubt === 'no-view' || doubt === 'gap')
 }
 
 function againUntil(deadline: number): 'again' | 'bare' {

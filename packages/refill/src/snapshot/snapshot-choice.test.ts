@@ -19,7 +19,11 @@ interface World {
   /** LSN → the keys that its transaction changed, one or several, or none of these. */
   readonly log: readonly (readonly number[])[]
   readonly watermarks: readonly number[]
-  readonly cells: readonly { readonly key: number; readonly label: readonly [number, number]; readonly value: Commits }[]
+  readonly cells: readonly {
+    readonly key: number
+    readonly label: readonly [number, number]
+    readonly value: Commits
+  }[]
 }
 
 const commitsTo = (log: World['log'], key: number): number[] =>
@@ -41,10 +45,9 @@ const worlds: fc.Arbitrary<World> = fc
       maxLength: LOG,
     }),
     watermarks: fc.array(fc.integer({ min: LOG >> 1, max: LOG }), { minLength: PARTITIONS, maxLength: PARTITIONS }),
-    cells: fc.array(
-      fc.record({ key: fc.nat(KEYS - 1), low: fc.nat(LOG), width: fc.nat(3), shows: fc.nat(0xff) }),
-      { maxLength: 6 },
-    ),
+    cells: fc.array(fc.record({ key: fc.nat(KEYS - 1), low: fc.nat(LOG), width: fc.nat(3), shows: fc.nat(0xff) }), {
+      maxLength: 6,
+    }),
   })
   .map(({ log, watermarks, cells }) => ({
     log,

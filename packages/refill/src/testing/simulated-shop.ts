@@ -9,6 +9,13 @@ interface Commit {
   visibleAt: number | null
 }
 
+/** How far the pipeline has come in a partition: the first so many commits, of which it applies those to its keys. */
+interface Told {
+  commits: number
+  watermark: Position
+  beat: number
+}
+
 /** What a read returned: the commits to its key that it reflects. */
 export type Reflected = readonly Version[]
 
@@ -34,12 +41,13 @@ export class SimulatedShop {
   #received = 100n
   #replayed = 100n
   #shownByReplica = 0
-  #told = 0
-  #watermark: Position = position(EPOCH, 100n)
-  #beat = this.now
+  readonly #partitions: Told[]
 
-  constructor(tape: readonly number[]) {
+  /** @param partitions each of which the pipeline serves for itself; the key says which, modulo their number */
+  constructor(tape: readonly number[], partitions = 1) {
     this.#tape = tape
+    const nothing = () => ({ commits: 0, watermark: position(EPOCH, 100n), beat: this.now })
+    this.#partitions = Array.from({ length: partitions }, nothing)
   }
 
   /** Whether the tape has more. */
@@ -66,24 +74,27 @@ export class SimulatedShop {
     return { version: commit.version, own: position(EPOCH, this.#logEnd) }
   }
 
-  view(): View {
+  /** Of the partition of a key. */
+  view(key = 0): View {
+    const told = this.#toldOf(key)
     return {
       epoch: '00000001',
-      watermark: this.#watermark,
-      newest: this.#newest,
+      watermark: told.watermark,
+      newest: this.#newestIn(told),
       horizon: ORIGIN,
       floors: {},
       offset: '0'.repeat(16),
-      beat: this.#beat,
+      beat: told.beat,
       current: 0,
       generations: {},
     }
   }
 
   lease(key: number): { required: Position; granted: Position } {
-    const told = this.#commits.slice(0, this.#told).filter((c) => c.key === key)
-    const required = maxPosition(ORIGIN, ...told.map((c) => after(c.version)))
-    return { required, granted: maxPosition(required, this.#watermark, after(this.#newest)) }
+    const told = this.#toldOf(key)
+    const past = this.#commits.slice(0, told.commits).filter((c) => c.key === key)
+    const required = maxPosition(ORIGIN, ...past.map((c) => after(c.version)))
+    return { required, granted: maxPosition(required, told.watermark, after(this.#newestIn(told))) }
   }
 
   /** Commits to a key, visible before a time if one is given. */
@@ -107,8 +118,13 @@ export class SimulatedShop {
     )
   }
 
-  get #newest(): Version {
-    return this.#commits[this.#told - 1]?.version ?? version(EPOCH, 0n)
+  #toldOf(key: number): Told {
+    return this.#partitions[key % this.#partitions.length]!
+  }
+
+  #newestIn(told: Told): Version {
+    const past = this.#commits.slice(0, told.commits).filter((c) => this.#toldOf(c.key) === told)
+    return past.at(-1)?.version ?? version(EPOCH, 0n)
   }
 
   #commit(key: number): Commit {
@@ -131,8 +147,8 @@ export class SimulatedShop {
       () => {
         this.#replayed = this.#endOf(this.#shownByReplica)
       },
-      () => this.#tell(),
-      () => this.#markWater(),
+      () => this.#tell(this.#toldOf(which)),
+      () => this.#markWater(this.#toldOf(which)),
       () => {
         this.now += which % 5
       },
@@ -152,14 +168,14 @@ export class SimulatedShop {
   }
 
   /** The publisher holds back what is not visible, and all that comes after it. */
-  #tell(): void {
-    if (this.#commits[this.#told] && this.#commits[this.#told]!.visibleAt !== null) this.#told++
+  #tell(told: Told): void {
+    if (this.#commits[told.commits] && this.#commits[told.commits]!.visibleAt !== null) told.commits++
   }
 
-  #markWater(): void {
-    this.#watermark = position(EPOCH, this.#endOf(this.#told))
-    const visibleUntold = this.#commits.slice(this.#told).flatMap((c) => c.visibleAt ?? [])
-    this.#beat = Math.max(this.#beat, Math.min(this.now, ...visibleUntold))
+  #markWater(told: Told): void {
+    told.watermark = position(EPOCH, this.#endOf(told.commits))
+    const visibleUntold = this.#commits.slice(told.commits).flatMap((c) => c.visibleAt ?? [])
+    told.beat = Math.max(told.beat, Math.min(this.now, ...visibleUntold))
   }
 
   #endOf(commits: number): bigint {
@@ -194,7 +210,15 @@ export class SimulatedShop {
 }
 
 function rowOf(row: Partial<StandingRow>): StandingRow {
-  const known = { segment_bytes: '16777216', timeline: 1, epoch: EPOCH, epoch_timeline: 1, system_identifier: '7', version: 180_000, server: 'one' }
+  const known = {
+    segment_bytes: '16777216',
+    timeline: 1,
+    epoch: EPOCH,
+    epoch_timeline: 1,
+    system_identifier: '7',
+    version: 180000,
+    server: 'one',
+  }
   return { recovering: false, insert_lsn: null, replay_lsn: null, receive_lsn: null, ...known, ...row }
 }
 
