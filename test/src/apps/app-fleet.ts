@@ -1,0 +1,74 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { Child, RunFolder } from '@tidemark/local'
+import type { AppSetup } from './app.ts'
+import { type AppNote, readHistory } from './app-history.ts'
+import { type AppsServers, REGIONS, redisUrlOf } from './apps-servers.ts'
+
+export interface FleetOptions {
+  readonly seed: number
+  /** Between two things that a user does. */
+  readonly pauseMs: number
+}
+
+interface RunningApp {
+  readonly child: Child
+  readonly historyFile: string
+}
+
+const PROCESSES_A_REGION = 4
+const QUIET = ['--disable-warning=ExperimentalWarning']
+
+/** Eight app processes, four a region. */
+export class AppFleet implements AsyncDisposable {
+  readonly #folder: RunFolder
+  readonly #apps: readonly RunningApp[]
+
+  private constructor(folder: RunFolder, apps: readonly RunningApp[]) {
+    this.#folder = folder
+    this.#apps = apps
+  }
+
+  static async start(servers: AppsServers, { seed, pauseMs }: FleetOptions): Promise<AppFleet> {
+    const folder = await RunFolder.create()
+    const setups = REGIONS.flatMap((region, r) =>
+      Array.from({ length: PROCESSES_A_REGION }, (_, i): AppSetup => {
+        const name = `${region}-${i + 1}`
+        return {
+          ...{ source: servers.source.name, process: name, region, pauseMs },
+          ...{ redisUrl: redisUrlOf(region), visitsUrl: redisUrlOf(REGIONS[0]) },
+          ...{ primaryUrl: servers.pipeline.servers.primaryUrl, replicas: servers.replicaUrls() },
+          ...{ historyFile: folder.at(`${name}.history`), seed: seed + r * PROCESSES_A_REGION + i },
+        }
+      }),
+    )
+    return new AppFleet(folder, await Promise.all(setups.map((setup) => startApp(folder, setup))))
+  }
+
+  /** Lets every process come to its end, and gives what all of them noted. */
+  async finish(): Promise<AppNote[]> {
+    await Promise.all(this.#apps.map(({ child }) => child.stop()))
+    const histories = await Promise.all(this.#apps.map(({ historyFile }) => readHistory(historyFile)))
+    return histories.flat()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#apps.map(({ child }) => child[Symbol.asyncDispose]()))
+    await this.#folder[Symbol.asyncDispose]()
+  }
+}
+
+async function startApp(folder: RunFolder, setup: AppSetup): Promise<RunningApp> {
+  const { historyFile } = setup
+  const child = await Child.start({
+    name: `app ${setup.process}`,
+    command: process.execPath,
+    args: [...QUIET, join(import.meta.dirname, 'app-process.ts')],
+    logFile: folder.at(`${setup.process}.log`),
+    env: { ...process.env, TIDEMARK_TEST_APP: JSON.stringify(setup) },
+    ready: () => existsSync(historyFile),
+    readyTimeoutMs: 60_000,
+    stopTimeoutMs: 30_000,
+  })
+  return { child, historyFile }
+}

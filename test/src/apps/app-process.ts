@@ -1,0 +1,25 @@
+import { once } from 'node:events'
+import { quietRedis } from '../pipeline/pipeline-context.ts'
+import { randomOf } from '../seeded-random.ts'
+import { type AppSetup, openApp } from './app.ts'
+import { AppHistory } from './app-history.ts'
+import { AppPaths } from './app-paths.ts'
+import { AppUsers } from './app-users.ts'
+import { Visits } from './app-visits.ts'
+
+// An app process: its users act until SIGTERM, and what they did is in its history then.
+
+const setup = JSON.parse(process.env.TIDEMARK_TEST_APP ?? '') as AppSetup
+const ending = new AbortController()
+process.once('SIGTERM', () => ending.abort())
+
+const app = await openApp(setup)
+const history = new AppHistory(setup.historyFile)
+const paths = new AppPaths()
+const visits = new Visits(quietRedis(setup.visitsUrl), setup.source)
+const random = randomOf(setup.seed)
+await new AppUsers({ setup, app, history, paths, visits, random }).act(ending.signal)
+await history.note({ kind: 'paths', counts: paths.counts })
+await history[Symbol.asyncDispose]()
+if (!ending.signal.aborted) await once(process, 'SIGTERM')
+process.exit(0)
