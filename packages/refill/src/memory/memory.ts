@@ -120,6 +120,13 @@ export class Memory implements AsyncDisposable {
   }
 }
 
+/** What is wrong with the options: a bound that bounds nothing. */
+export function memoryMistakes(options: MemoryOptions): string[] {
+  return (['maxEntries', 'maxBytes', 'silenceMs'] as const)
+    .filter((name) => options[name] !== undefined && !(Number.isInteger(options[name]) && options[name] > 0))
+    .map((name) => `memory.${name} must be a whole number above 0`)
+}
+
 /** Whether values of the keyspace are held. */
 export function isKept({ contract }: Keyspace): boolean {
   return contract.memory && contract.reaction !== 'bypass'
