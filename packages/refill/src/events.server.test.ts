@@ -43,7 +43,7 @@ async function everything(shop: ShopContext): Promise<void> {
   await read(tidemark, async () => ({ name: SECRET_NAME, at: new Date() })) // what cannot be cached
   await read(await open({ maxValueBytes: 3 }), loading)
   await shop.redis.del(`${shop.source.keyPrefix}:{0}:${shop.key(id)}`)
-  const raw = { encode: () => Buffer.from(SECRET_NAME), decode: (bytes: Buffer) => bytes.toString() }
+  const raw = { id: 16, encode: () => Buffer.from(SECRET_NAME), decode: (bytes: Buffer) => bytes.toString() }
   await read(await open({ serializer: raw, replicas: [] }), loading)
   await read(tidemark, loading) // what another serializer wrote
   await shop.invalidate(id, FAR)

@@ -11,4 +11,5 @@ export { DEFAULT_PRIMARY_LIMIT, type PrimaryLimitOptions } from './sources/prima
 export type { Replica } from './sources/watched-replica.ts'
 export { openTidemark, Tidemark, type TidemarkOptions } from './tidemark.ts'
 export { DEFAULT_TIMINGS, type Timings } from './timings.ts'
-export { jsonSerializer, type Serializer } from './value/serializer.ts'
+export type { Compression } from './value/compression.ts'
+export type { Serializer } from './value/serializer.ts'

@@ -1,7 +1,7 @@
 import { Guard, partitionKeys, type RedisClient } from '@tidemark/guard'
 import { keyspaceOf, type ParamsOf, partitionOf, type Source, TidemarkError } from '@tidemark/protocol'
-import { emit } from './events.ts'
 import type { DependencyOf } from './dependencies/dependency.ts'
+import { emit } from './events.ts'
 import { AnnouncedEpoch } from './read/announced-epoch.ts'
 import { Cache, type CacheOptions } from './read/cache.ts'
 import type { CacheHost } from './read/keyspace-scope.ts'
@@ -23,7 +23,9 @@ import { Sources } from './sources/sources.ts'
 import { standingStatement } from './sources/standing.ts'
 import type { Replica } from './sources/watched-replica.ts'
 import { DEFAULT_TIMINGS, type Timings } from './timings.ts'
-import { jsonSerializer, type Serializer } from './value/serializer.ts'
+import { type Compression, compressionMistakes } from './value/compression.ts'
+import { type Serializer, serializerMistakes } from './value/serializer.ts'
+import { ValueCodec } from './value/value-codec.ts'
 
 export interface TidemarkOptions<Keys extends Readonly<Record<string, string>>> {
   readonly source: Source<Keys>
@@ -40,8 +42,11 @@ export interface TidemarkOptions<Keys extends Readonly<Record<string, string>>> 
   readonly tokenKeys?: readonly TokenKey[]
   /** Longest age of a token, in ms. */
   readonly tokenMaxAgeMs?: number
+  /** In place of JSON, which gives bigint, Date, Buffer, Map and Set back, too, and refuses what it cannot. */
   readonly serializer?: Serializer
-  /** A larger value is handed to the caller and not cached. */
+  /** Whether values are compressed. What is compressed is read all the same without it. */
+  readonly compression?: Compression
+  /** A value that is larger before it is compressed is handed to the caller and not cached. */
   readonly maxValueBytes?: number
   /** How many values may be loaded behind readers at a time, each on a connection of its own; see reaction `refresh`. */
   readonly maxRefreshes?: number
@@ -59,9 +64,11 @@ export class Tidemark<Keys extends Readonly<Record<string, string>> = Readonly<R
   readonly #host: CacheHost
   readonly #sessionHost: SessionHost
   readonly #seal: TokenSeal
+  readonly #hasSerializer: boolean
 
   constructor(options: TidemarkOptions<Keys>) {
     checkTokenKeys(options.tokenKeys ?? [])
+    this.#hasSerializer = options.serializer !== undefined
     const { source, redis, primary } = options
     const region = options.region ?? 'local'
     const timings = { ...DEFAULT_TIMINGS, ...options.timings }
@@ -77,8 +84,7 @@ export class Tidemark<Keys extends Readonly<Record<string, string>> = Readonly<R
       region,
       timings,
       sources: new Sources({ source: source.name, region, primary, replicas, statement, timings, primaryLimit }),
-      serializer: options.serializer ?? jsonSerializer,
-      maxValueBytes: options.maxValueBytes ?? DEFAULT_MAX_VALUE_BYTES,
+      values: valueCodec(options),
       announced: new AnnouncedEpoch(),
       refreshes: new Refreshes(options.maxRefreshes ?? DEFAULT_MAX_REFRESHES),
       guardOf: (key) => guards[partitionOf(key, source.partitions)]!,
@@ -105,7 +111,7 @@ export class Tidemark<Keys extends Readonly<Record<string, string>> = Readonly<R
     options: CacheOptions<ParamsOf<Keys[Name]>, Value, DependencyOf<Keys>>,
   ): Cache<ParamsOf<Keys[Name]>, Value> {
     const keyspace = keyspaceOf(this.#host.source, name)
-    if (keyspace.projection && this.#host.serializer !== jsonSerializer) throw projectionIsJson(name)
+    if (keyspace.projection && this.#hasSerializer) throw projectionIsJson(name)
     return new Cache<ParamsOf<Keys[Name]>, Value>(this.#host, keyspace, options)
   }
 
@@ -132,6 +138,23 @@ export async function openTidemark<Keys extends Readonly<Record<string, string>>
   options: TidemarkOptions<Keys>,
 ): Promise<Tidemark<Keys>> {
   return new Tidemark(options)
+}
+
+interface ValueOptions {
+  readonly serializer?: Serializer
+  readonly compression?: Compression
+  readonly maxValueBytes?: number
+}
+
+function valueCodec({ serializer, compression, maxValueBytes = DEFAULT_MAX_VALUE_BYTES }: ValueOptions): ValueCodec {
+  const isBound = Number.isInteger(maxValueBytes) && maxValueBytes > 0
+  const mistakes = [
+    ...serializerMistakes(serializer),
+    ...compressionMistakes(compression),
+    ...(isBound ? [] : ['maxValueBytes must be a whole number above 0']),
+  ]
+  if (mistakes.length > 0) throw new TidemarkError('CONFIG_INVALID', mistakes.join('; '))
+  return new ValueCodec({ serializer, compression, maxValueBytes })
 }
 
 /** A worker that writes a row's projection knows no serializer of the app's. */

@@ -100,11 +100,9 @@ export class Answers<Value> {
   ): Reading<Value> | null {
     let value: Value
     try {
-      value = this.#scope.host.serializer.decode(decodePayload(payload).body) as Value
-    } catch {
-      // Without the cause: what JSON.parse throws quotes the value.
-      const what = `a value of keyspace ${this.#scope.keyspace.name} cannot be decoded`
-      this.#scope.emit({ event: 'redisFailed', error: new TidemarkError('CELL_MALFORMED', what) })
+      value = this.#scope.host.values.decode(decodePayload(payload)) as Value
+    } catch (error) {
+      this.#scope.emit({ event: 'redisFailed', error })
       return null
     }
     // A stale value, too, may show what no other source shows yet.

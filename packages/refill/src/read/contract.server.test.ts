@@ -83,7 +83,11 @@ test('a value that another serializer wrote is loaded anew', async () => {
   await using shop = await ShopContext.open()
   await shop.trust()
   using events = new RefillEvents()
-  const packed = { encode: () => Buffer.from([0xc1]), decode: () => ({ id: 1, cents: 0 }) }
+  const packed = {
+    id: 16,
+    encode: () => Buffer.from([0xc1]),
+    decode: () => ({ id: 1, cents: 0 }),
+  }
   const options = { replicas: [] }
   await (await shop.open({ ...options, serializer: packed })).cache('product', { load }).get({ id: 1 })
   const product = (await shop.open(options)).cache('product', { load })

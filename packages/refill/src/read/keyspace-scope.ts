@@ -3,7 +3,7 @@ import { type Keyspace, type Source, TidemarkError } from '@tidemark/protocol'
 import { emit } from '../events.ts'
 import type { Sources } from '../sources/sources.ts'
 import type { Timings } from '../timings.ts'
-import type { Serializer } from '../value/serializer.ts'
+import type { ValueCodec } from '../value/value-codec.ts'
 import type { AnnouncedEpoch } from './announced-epoch.ts'
 import { PassedBy } from './redis-circuit.ts'
 import type { Refreshes } from './refreshes.ts'
@@ -14,8 +14,7 @@ export interface CacheHost {
   readonly region: string
   readonly sources: Sources
   readonly timings: Timings
-  readonly serializer: Serializer
-  readonly maxValueBytes: number
+  readonly values: ValueCodec
   readonly announced: AnnouncedEpoch
   readonly refreshes: Refreshes
   guardOf(key: string): Guard

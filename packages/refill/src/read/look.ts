@@ -1,5 +1,6 @@
 import type { Sight, View } from '@tidemark/guard'
 import { TidemarkError } from '@tidemark/protocol'
+import { isPayloadCompressed } from '../value/value-codec.ts'
 import type { Wanted } from './inquiry.ts'
 import type { KeyspaceScope } from './keyspace-scope.ts'
 
@@ -24,7 +25,23 @@ async function lookInPartition(scope: KeyspaceScope, wanted: readonly Wanted[]):
   const seen = await scope.redis(() => guard.lookMany(wanted.map((one) => one.key)))
   if (seen === null) return wanted.map(() => null)
   for (let told = 0; told < seen.malformed; told++) scope.emit({ event: 'redisFailed', error: unreadable() })
-  return seen.sights
+  return seen.sights.some(isCompressed) ? Promise.all(seen.sights.map((sight) => inflated(scope, sight))) : seen.sights
+}
+
+/** From here on a value is as if it had never been compressed, and whoever decides over it need not wait. */
+async function inflated(scope: KeyspaceScope, sight: Sight): Promise<Sight> {
+  const { cell, view } = sight
+  if (!cell || !isCompressed(sight)) return sight
+  try {
+    return { view, cell: { ...cell, payload: await scope.host.values.inflate(cell.payload) } }
+  } catch (error) {
+    scope.emit({ event: 'redisFailed', error })
+    return { view, cell: null }
+  }
+}
+
+function isCompressed({ cell }: Sight): boolean {
+  return cell !== null && isPayloadCompressed(cell.payload)
 }
 
 function unreadable(): TidemarkError {

@@ -7,6 +7,7 @@ import type { RefillOutcome } from '../events.ts'
 import type { Connection } from '../sources/database.ts'
 import { type Load, type Loaded, LoadFailure } from '../sources/labelled-load.ts'
 import type { FromSource } from '../sources/sources.ts'
+import type { Encoded } from '../value/value-codec.ts'
 import { withDeadline } from './budget.ts'
 import type { Brought, Flight } from './flights.ts'
 import type { Wanted } from './inquiry.ts'
@@ -148,8 +149,14 @@ export class Refill<Value> {
 
   #loadNow(leased: readonly Leased<Value>[], terms: Terms, signal: AbortSignal): Promise<FromSource<readonly Value[]>> {
     const { sources } = this.#scope.host
-    const required = maxPosition(ORIGIN, ...leased.flatMap(({ answer, errand }) => [answer.required, errand.sight.bounds.required]))
-    const granted = maxPosition(required, ...leased.flatMap(({ answer, errand }) => [answer.granted, errand.sight.bounds.granted]))
+    const required = maxPosition(
+      ORIGIN,
+      ...leased.flatMap(({ answer, errand }) => [answer.required, errand.sight.bounds.required]),
+    )
+    const granted = maxPosition(
+      required,
+      ...leased.flatMap(({ answer, errand }) => [answer.granted, errand.sight.bounds.granted]),
+    )
     const replicasMayServe = leased.every(({ errand }) => isBeatRecent(errand.sight, terms))
     const load = this.#boundLoad(leased.map((one) => one.errand))
     return this.#inTime((within) => {
@@ -178,9 +185,9 @@ export class Refill<Value> {
   async #kept(one: Leased<Value>, { from, loaded }: FromSource<Value>, costMs: number): Promise<Brought<Value>> {
     const { sight, wanted } = one.errand
     try {
-      const body = this.#scope.host.serializer.encode(loaded.value)
+      const encoded = await this.#scope.host.values.encode(loaded.value)
       const dependencies = this.#dependenciesOf(wanted.params, loaded.value)
-      const stored = this.#offer(one, loaded, { body, costMs, dependencies })
+      const stored = this.#offer(one, loaded, encoded, { costMs, dependencies })
       const [outcome, view] = await Promise.all([stored, this.#viewWith(sight, dependencies)])
       this.#scope.emit({ event: 'refill', from, outcome })
       return { code: 'loaded', from, loaded, view, isStored: outcome === 'stored' }
@@ -201,23 +208,24 @@ export class Refill<Value> {
   async #offer(
     one: Leased<Value>,
     { value, label, loadedAt }: Loaded<Value>,
-    { body, ...known }: Pick<NewPayload, 'body' | 'costMs' | 'dependencies'>,
+    encoded: Encoded | null,
+    known: Pick<NewPayload, 'costMs' | 'dependencies'>,
   ): Promise<RefillOutcome> {
     const { contract, name } = this.#scope.keyspace
     const ttlMs = value === undefined || value === null ? contract.negativeTtlMs : contract.ttlMs
-    const why = ttlMs === 0 ? 'not-wanted' : this.#unfit(value, body)
+    const why = ttlMs === 0 ? 'not-wanted' : this.#unfit(value, encoded)
     if (label === null || why !== null) {
       await this.#release(one)
       return label === null || why === null ? 'unlabelled' : why
     }
     const { guard, key } = one.errand.wanted
-    const payload = encodePayload({ body, ...known, storedAt: Date.now() })
+    const payload = encodePayload({ ...encoded!, ...known, storedAt: Date.now() })
     const filled = await this.#scope.redis(() => guard.fill(key, name, one.id, { label, loadedAt, ttlMs, payload }))
     return filled?.code ?? 'redis-away'
   }
 
-  #unfit(value: unknown, body: Buffer): RefillOutcome | null {
-    if (body.length > this.#scope.host.maxValueBytes) return 'too-large'
+  #unfit(value: unknown, encoded: Encoded | null): RefillOutcome | null {
+    if (encoded === null) return 'too-large'
     const { projection } = this.#scope.keyspace
     // Cached, it would be of one shape now and of another after the row's next change.
     const misfit = projection ? misfitOf(projection, value) : null

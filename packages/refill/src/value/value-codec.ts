@@ -1,4 +1,4 @@
-import type { Payload } from '@tidemark/guard'
+import { decodePayload, encodePayload, type Payload } from '@tidemark/guard'
 import { TidemarkError } from '@tidemark/protocol'
 import { algorithmNamed, algorithmOf, type Compression, DEFAULT_MIN_BYTES } from './compression.ts'
 import { plainJson } from './plain-json.ts'
@@ -37,20 +37,32 @@ export class ValueCodec {
 
   /** Null when the value is larger than what may be cached. Throws VALUE_UNCACHEABLE, and what an app's serializer throws. */
   async encode(value: unknown): Promise<Encoded | null> {
-    for (const { id, encode } of this.#forms) {
-      const body = encode(value)
+    for (const form of this.#forms) {
+      const body = form.encode(value)
       if (body === null) continue
-      return body.length > this.#maxValueBytes ? null : this.#compressed({ codec: id, body })
+      return body.length > this.#maxValueBytes ? null : this.#compressed({ codec: form.id, body })
     }
     throw new TidemarkError('VALUE_UNCACHEABLE', 'the serializer gives nothing for the value')
   }
 
-  /** Throws CELL_MALFORMED when it was not written by a serializer of this app's, or is no value at all. */
-  async decode({ codec, body }: Encoded): Promise<unknown> {
-    const form = this.#forms.find(({ id }) => id === (codec & FORM_MASK))
-    if (!form) throw malformed(`was written by serializer ${codec & FORM_MASK}, which this app does not have`)
+  /** A payload as if its value had not been compressed; as it is when it was not. Throws CELL_MALFORMED. */
+  async inflate(raw: Buffer): Promise<Buffer> {
+    if (!isPayloadCompressed(raw)) return raw
+    const payload = decodePayload(raw)
     try {
-      return form.decode(await this.#decompressed(codec >> COMPRESSION_SHIFT, body))
+      const body = await this.#decompressed(payload.codec >> COMPRESSION_SHIFT, payload.body)
+      return encodePayload({ ...payload, codec: payload.codec & FORM_MASK, body })
+    } catch {
+      throw malformed(`cannot be decompressed (codec ${payload.codec})`)
+    }
+  }
+
+  /** Of what was inflated. Throws CELL_MALFORMED when no serializer of this app's wrote it, or it is no value at all. */
+  decode({ codec, body }: Encoded): unknown {
+    const form = this.#forms.find(({ id }) => id === codec)
+    if (!form) throw malformed(`was written by serializer ${codec}, which this app does not have`)
+    try {
+      return form.decode(body)
     } catch {
       // Without the cause: what JSON.parse throws quotes the value.
       throw malformed(`cannot be decoded (codec ${codec})`)
@@ -67,11 +79,15 @@ export class ValueCodec {
   }
 
   async #decompressed(compression: number, body: Buffer): Promise<Buffer> {
-    if (compression === 0) return body
     const algorithm = algorithmOf(compression)
     if (!algorithm) throw new RangeError('this Node has no such compression')
     return algorithm.decompress(body, this.#maxValueBytes)
   }
+}
+
+/** By its second byte, as payload.ts has it. */
+export function isPayloadCompressed(raw: Buffer): boolean {
+  return (raw[1] ?? 0) > FORM_MASK
 }
 
 function malformed(what: string): TidemarkError {
