@@ -1,6 +1,6 @@
 import { isNativeError } from 'node:util/types'
 import type { RedisClient } from '@tidemark/guard'
-import { TidemarkError } from '@tidemark/protocol'
+import { isTidemarkError, TidemarkError } from '@tidemark/protocol'
 import { BrokenCircuitError, CircuitState, ConsecutiveBreaker, circuitBreaker, handleAll } from 'cockatiel'
 import { inTime } from './deadline.ts'
 
@@ -23,11 +23,10 @@ export type CircuitEvent =
   | { readonly event: 'redisCircuitOpened'; readonly partition: number | null; readonly error: unknown }
   | { readonly event: 'redisCircuitClosed'; readonly partition: number | null }
 
-/** What a command came to, when there was an answer: a refusal is one. */
-type Answer<T> = { readonly value: T } | { readonly refusal: unknown }
+/** What a command came to in time: a value, or an error that cost nothing. */
+type Answer<T> = { readonly value: T } | { readonly error: unknown }
 
 const FAILURES_IN_A_ROW = 5
-const MAX_CAUSES = 4
 
 /** The circuit of each partition: its own with a cluster, whose servers fail one by one, else one for all. */
 export function redisCircuits(
@@ -41,15 +40,19 @@ export function redisCircuits(
 }
 
 /**
- * A Redis of which every command is bounded in time. After some in a row that had no answer it is passed by for a
- * moment, or each read of an outage would pay for the time-out; then one command probes it, and the others still pass.
+ * A Redis of which every command is bounded in time. After some in a row that had no answer in time it is passed by for
+ * a moment, or each read of an outage would pay for the time-out; then one command probes it, and the others still pass.
  *
- * What Redis refuses (READONLY, MISCONF, OOM, NOREPLICAS) is an answer: a Redis that takes no writes goes on serving hits.
+ * What fails at once costs no time and opens nothing: a refusal, or a connection that is being made anew. But a script
+ * that Redis refuses for being a write is not sent for a moment: a client may look for the master then, over a new
+ * connection, and take the looks that are under way down with the old one. A Redis without writes goes on serving hits.
  */
 export class RedisCircuit implements RedisClient {
   readonly #redis: RedisClient
   readonly #timeoutMs: number
   readonly #policy
+  readonly #refused = new Map<string, number>()
+  readonly #pauseMs: number
   #isOpen = false
 
   constructor(
@@ -60,6 +63,7 @@ export class RedisCircuit implements RedisClient {
   ) {
     this.#redis = redis
     this.#timeoutMs = redisTimeoutMs
+    this.#pauseMs = redisPauseMs
     this.#policy = circuitBreaker(handleAll, {
       halfOpenAfter: redisPauseMs,
       breaker: new ConsecutiveBreaker(FAILURES_IN_A_ROW),
@@ -76,7 +80,7 @@ export class RedisCircuit implements RedisClient {
   }
 
   evalsha(sha1: string, numberOfKeys: number, ...args: (string | Buffer)[]): Promise<unknown> {
-    return this.#ask(() => this.#redis.evalsha(sha1, numberOfKeys, ...args))
+    return this.#write(sha1, () => this.#redis.evalsha(sha1, numberOfKeys, ...args))
   }
 
   eval(script: string, numberOfKeys: number, ...args: (string | Buffer)[]): Promise<unknown> {
@@ -85,6 +89,17 @@ export class RedisCircuit implements RedisClient {
 
   mgetBuffer(...keys: string[]): Promise<(Buffer | null)[]> {
     return this.#ask(() => this.#redis.mgetBuffer(...keys))
+  }
+
+  /** Each script for itself: one that only reads goes on. There are as many as the guard has. */
+  async #write<T>(sha1: string, command: () => Promise<T>): Promise<T> {
+    if (performance.now() < (this.#refused.get(sha1) ?? 0)) throw new PassedBy()
+    try {
+      return await this.#ask(command)
+    } catch (error) {
+      if (refusesWrites(error)) this.#refused.set(sha1, performance.now() + this.#pauseMs)
+      throw error
+    }
   }
 
   async #ask<T>(command: () => Promise<T>): Promise<T> {
@@ -96,7 +111,7 @@ export class RedisCircuit implements RedisClient {
     } catch (error) {
       throw error instanceof BrokenCircuitError ? new PassedBy() : error
     }
-    if ('refusal' in answer) throw answer.refusal
+    if ('error' in answer) throw answer.error
     return answer.value
   }
 }
@@ -105,17 +120,17 @@ async function answerOf<T>(command: Promise<T>): Promise<Answer<T>> {
   try {
     return { value: await command }
   } catch (error) {
-    if (!isReply(error)) throw error
-    return { refusal: error }
+    if (isTimeout(error)) throw error
+    return { error }
   }
 }
 
-/** Whether Redis itself said it: `ReplyError` is what ioredis calls that, alone or below what a client makes of it. */
-function isReply(error: unknown): boolean {
-  let at = error
-  for (let depth = 0; depth < MAX_CAUSES && isNativeError(at); depth++) {
-    if (at.name === 'ReplyError') return true
-    at = at.cause
-  }
-  return false
+/** Of ours, or of ioredis, which has no class for its own. */
+function isTimeout(error: unknown): boolean {
+  return isTidemarkError(error, 'DEADLINE_EXCEEDED') || (isNativeError(error) && /timed out/i.test(error.message))
+}
+
+/** A replica, a disk that cannot be written, no memory, too few replicas. 6.2 and some clients put words before it. */
+function refusesWrites(error: unknown): boolean {
+  return isNativeError(error) && /\b(?:READONLY|MISCONF|OOM|NOREPLICAS)\b/.test(error.message)
 }
