@@ -24,7 +24,7 @@ export interface App {
 }
 
 const CONNECTIONS = 4
-const TIMINGS = { watermarkWaitMs: 100, leaseWaitMs: 300, readMs: 5_000 }
+const TIMINGS = { watermarkWaitMs: 100, leaseWaitMs: 300, replicaWaitMs: 100, readMs: 5_000 }
 /** Little enough to be reached while all replicas lag. */
 const PRIMARY_LIMIT = { perSecond: 10, burst: 5, waitMs: 20 }
 const TOKEN_KEYS = [{ id: 1, secret: 'a secret of the test, of 32 bytes' }]

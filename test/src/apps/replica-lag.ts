@@ -12,7 +12,7 @@ export class ReplicaLag implements AsyncDisposable {
 
   constructor(replicas: readonly PostgresServer[], random: Random, mostMs: number) {
     // Mostly they are well: a fleet that never is would leave everything to the primary.
-    const lags = [0, 0, 0, 20, 200, 1_000, mostMs]
+    const lags = [0, 0, 30, 60, 90, 1_000, mostMs]
     this.#ended = Promise.all(replicas.map((replica) => this.#vary(replica, random, lags)))
   }
 
