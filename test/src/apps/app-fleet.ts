@@ -1,8 +1,9 @@
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Child, RunFolder } from '@tidemark/local'
 import type { AppSetup } from './app.ts'
 import { type AppNote, readHistory } from './app-history.ts'
+import { sumOfPaths } from './app-paths.ts'
 import { type AppsServers, REGIONS, redisUrlOf } from './apps-servers.ts'
 
 export interface FleetOptions {
@@ -13,7 +14,7 @@ export interface FleetOptions {
 
 interface RunningApp {
   readonly child: Child
-  readonly historyFile: string
+  readonly setup: AppSetup
 }
 
 const PROCESSES_A_REGION = 4
@@ -38,17 +39,24 @@ export class AppFleet implements AsyncDisposable {
           ...{ source: servers.source.name, process: name, region, pauseMs },
           ...{ redisUrl: redisUrlOf(region), visitsUrl: redisUrlOf(REGIONS[0]) },
           ...{ primaryUrl: servers.pipeline.servers.primaryUrl, replicas: servers.replicaUrls() },
-          ...{ historyFile: folder.at(`${name}.history`), seed: seed + r * PROCESSES_A_REGION + i },
+          ...{ historyFile: folder.at(`${name}.history`), pathsFile: folder.at(`${name}.paths`) },
+          ...{ seed: seed + r * PROCESSES_A_REGION + i },
         }
       }),
     )
     return new AppFleet(folder, await Promise.all(setups.map((setup) => startApp(folder, setup))))
   }
 
+  /** How often each path was taken by now, by all of them. */
+  paths(): Readonly<Record<string, number>> {
+    const counts = this.#apps.map(({ setup }) => JSON.parse(readFileSync(setup.pathsFile, 'utf8')))
+    return sumOfPaths(counts as Record<string, number>[])
+  }
+
   /** Lets every process come to its end, and gives what all of them noted. */
   async finish(): Promise<AppNote[]> {
     await Promise.all(this.#apps.map(({ child }) => child.stop()))
-    const histories = await Promise.all(this.#apps.map(({ historyFile }) => readHistory(historyFile)))
+    const histories = await Promise.all(this.#apps.map(({ setup }) => readHistory(setup.historyFile)))
     return histories.flat()
   }
 
@@ -59,16 +67,15 @@ export class AppFleet implements AsyncDisposable {
 }
 
 async function startApp(folder: RunFolder, setup: AppSetup): Promise<RunningApp> {
-  const { historyFile } = setup
   const child = await Child.start({
     name: `app ${setup.process}`,
     command: process.execPath,
     args: [...QUIET, join(import.meta.dirname, 'app-process.ts')],
     logFile: folder.at(`${setup.process}.log`),
     env: { ...process.env, TIDEMARK_TEST_APP: JSON.stringify(setup) },
-    ready: () => existsSync(historyFile),
+    ready: () => existsSync(setup.pathsFile),
     readyTimeoutMs: 60_000,
     stopTimeoutMs: 30_000,
   })
-  return { child, historyFile }
+  return { child, setup }
 }

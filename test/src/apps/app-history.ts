@@ -31,8 +31,6 @@ export type AppNote =
   | NotedSnapshot
   | { readonly kind: 'wrote'; readonly id: string; readonly n: number; readonly place: SessionPlace }
   | { readonly kind: 'refused'; readonly keyspace: string; readonly code: string | null; readonly message: string }
-  /** How often each path was taken, at the end of the process. */
-  | { readonly kind: 'paths'; readonly counts: Readonly<Record<string, number>> }
 
 /** What a process did and was handed, line by line, for whoever judges it afterwards. */
 export class AppHistory implements AsyncDisposable {

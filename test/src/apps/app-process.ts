@@ -1,4 +1,4 @@
-import { once } from 'node:events'
+import { renameSync, writeFileSync } from 'node:fs'
 import { quietRedis } from '../pipeline/pipeline-context.ts'
 import { randomOf } from '../seeded-random.ts'
 import { type AppSetup, openApp } from './app.ts'
@@ -9,6 +9,8 @@ import { Visits } from './app-visits.ts'
 
 // An app process: its users act until SIGTERM, and what they did is in its history then.
 
+const TELL_MS = 500
+
 const setup = JSON.parse(process.env.TIDEMARK_TEST_APP ?? '') as AppSetup
 const ending = new AbortController()
 process.once('SIGTERM', () => ending.abort())
@@ -18,8 +20,16 @@ const history = new AppHistory(setup.historyFile)
 const paths = new AppPaths()
 const visits = new Visits(quietRedis(setup.visitsUrl), setup.source)
 const random = randomOf(setup.seed)
+
+// Whole or not at all, for it is read meanwhile.
+const tellPaths = () => {
+  writeFileSync(`${setup.pathsFile}.new`, JSON.stringify(paths.counts))
+  renameSync(`${setup.pathsFile}.new`, setup.pathsFile)
+}
+tellPaths()
+const telling = setInterval(tellPaths, TELL_MS)
 await new AppUsers({ setup, app, history, paths, visits, random }).act(ending.signal)
-await history.note({ kind: 'paths', counts: paths.counts })
+clearInterval(telling)
+tellPaths()
 await history[Symbol.asyncDispose]()
-if (!ending.signal.aborted) await once(process, 'SIGTERM')
 process.exit(0)

@@ -14,6 +14,8 @@ export interface AppSetup {
   readonly primaryUrl: string
   readonly replicas: readonly { readonly name: string; readonly url: string }[]
   readonly historyFile: string
+  /** How often each path was taken by now. */
+  readonly pathsFile: string
   readonly seed: number
   readonly pauseMs: number
 }

@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { waitUntil } from '@tidemark/local'
 import { epochOf } from '@tidemark/protocol'
 import { historyOf } from '../evidence/commit-history.ts'
 import { LogRecorder } from '../evidence/log-recorder.ts'
 import { SteadyWriters } from '../outage/steady-writers.ts'
 import { between, pick, randomOf } from '../seeded-random.ts'
 import { AppFleet } from './app-fleet.ts'
-import { missingPaths, sumOfPaths } from './app-paths.ts'
+import { missingPaths } from './app-paths.ts'
 import { transfer } from './app-users.ts'
 import { breaches, failures, readsIn } from './apps-check.ts'
 import { AppsServers } from './apps-servers.ts'
@@ -33,6 +34,7 @@ export interface AppsReport {
 
 /** A region is cut off for longer than the shortest contracts bear. */
 const FROZEN_MS = 3_500
+const PATHS_TIMEOUT_MS = 60_000
 
 /** Eight processes of two regions at work on replicas that lag, and what is to be said of it. */
 export async function runApps(options: AppsRunOptions): Promise<AppsReport> {
@@ -62,11 +64,12 @@ export async function runApps(options: AppsRunOptions): Promise<AppsReport> {
   await sleep(FROZEN_MS)
   servers.workers[1]!.resume()
   await sleep(halfMs)
+  await everyPathTaken(fleet)
   await writers.stop()
   const notes = await fleet.finish()
   await lag[Symbol.asyncDispose]()
   const history = await historyOf(recorder.finish(), epochOf(await pipeline.here()))
-  const counts = sumOfPaths(notes.flatMap((note) => (note.kind === 'paths' ? [note.counts] : [])))
+  const counts = fleet.paths()
   const reads = readsIn(notes)
   return {
     breaches: breaches(notes, history, (name) => source.keyspaces[name as KeyspaceName].contract.maxStalenessMs),
@@ -78,6 +81,12 @@ export async function runApps(options: AppsRunOptions): Promise<AppsReport> {
     fresh: reads.filter(({ freshness }) => freshness === 'fresh').length,
     sessions: new Set(reads.flatMap(({ place }) => place?.session ?? [])).size,
   }
+}
+
+/** A busy machine takes longer to come by every way; the ways that were not taken at all are in the report. */
+async function everyPathTaken(fleet: AppFleet): Promise<void> {
+  const areTaken = () => missingPaths(fleet.paths()).length === 0
+  await waitUntil('every path is taken', areTaken, { timeoutMs: PATHS_TIMEOUT_MS, everyMs: 500 }).catch(() => undefined)
 }
 
 /** For people: what was done, and how often each way was taken. */
