@@ -71,11 +71,12 @@ class Visit {
   async #load(key: number, terms: Terms, choice: number): Promise<Loaded<Reflected> | null> {
     const { required, granted } = this.shop.lease(key)
     const isolation = choice % 11 < 6 ? 'statements' : 'snapshot'
+    let twice: Version[][] = [[], []]
     const load = async (db: Connection) => {
       const first = (await db.query<Version>('rows', [key])).rows
       if (isolation === 'statements') return first
-      // Of one snapshot, whatever happens between its statements.
-      expect((await db.query<Version>('rows', [key])).rows).toEqual(first)
+      // A failure in here would be the load's, and pass for one that the replica refused.
+      twice = [first, (await db.query<Version>('rows', [key])).rows]
       return first
     }
     const loading = { statement: STANDING, load, isolation } as const
@@ -85,10 +86,14 @@ class Visit {
         p >= required && (!demand || (satisfies(p, demand.own) && satisfies(p, demand.seen)))
       const again = async () => this.shop.goesOn
       const answer = await loadFromReplica({ ...loading, pool: this.shop.replica(), reached, again })
+      // Of one snapshot, whatever happens between its statements.
+      expect(twice[1]).toEqual(twice[0])
       return answer.code === 'loaded' ? answer.loaded : null
     }
     const lease = choice % 7 === 3 ? null : granted
-    return loadFromPrimary({ ...loading, pool: this.shop.primary() }, lease, () => this.shop.now)
+    const loaded = await loadFromPrimary({ ...loading, pool: this.shop.primary() }, lease, () => this.shop.now)
+    expect(twice[1]).toEqual(twice[0])
+    return loaded
   }
 
   #expectOwnAndSeen(read: Read): void {

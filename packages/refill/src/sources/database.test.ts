@@ -106,7 +106,7 @@ describe('what is given up', () => {
     await expect(use).rejects.toBe(reason)
     late.resolve({ query: async () => ({ rows: [] }), release: (destroy) => void released.push(destroy) })
     await new Promise(setImmediate)
-    expect(released).toEqual([undefined])
+    expect(released).toStrictEqual([undefined])
   })
 
   test('before it began asks the pool for nothing', async () => {

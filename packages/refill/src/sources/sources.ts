@@ -124,7 +124,7 @@ export class Sources {
     const known = this.#replicas.map((replica) => replica.known)
     for (const i of inOrder(known, (at) => isEnough(at, order.need), performance.now())) {
       const replica = this.#replicas[i]!
-      const loaded = replica.isProbed ? null : await this.#tryReplica(replica, order)
+      const loaded = await this.#tryReplica(replica, order)
       if (loaded) return { from: replica.name, loaded }
     }
     return null

@@ -38,7 +38,7 @@ export class WatchedReplica {
     this.name = name
     this.pool = pool
     // While one load probes, a load that was given up is no success either: nothing was learned.
-    const counts = (error: unknown) => !(error instanceof GivenUp) || this.isProbed
+    const counts = (error: unknown) => !(error instanceof GivenUp) || this.#isProbed
     this.#circuit = circuitBreaker(handleWhen(counts), {
       breaker: new ConsecutiveBreaker(FAILURES_TO_OPEN),
       halfOpenAfter: new ExponentialBackoff(REST),
@@ -51,8 +51,8 @@ export class WatchedReplica {
     return this.#known
   }
 
-  /** Whether another load is finding out whether the replica is back: who asked now would wait for its answer. */
-  get isProbed(): boolean {
+  /** Whether one load is finding out whether the replica is back. */
+  get #isProbed(): boolean {
     return this.#circuit.state === CircuitState.HalfOpen
   }
 
@@ -60,9 +60,10 @@ export class WatchedReplica {
     this.#known = learned(this.#known, position, latencyMs)
   }
 
-  /** What `use` answers; null when the circuit is open. Throws what it throws, or the signal's reason. */
+  /** What `use` answers; null when the circuit is open, or another load probes it: that may take its time-out. Throws what it throws, or the signal's reason. */
   async ask<T>(use: () => Promise<T>, signal: AbortSignal | undefined): Promise<T | null> {
     this.#known = { ...this.#known, askedAt: performance.now() }
+    if (this.#isProbed) return null
     try {
       return await this.#circuit.execute(async () => {
         try {
