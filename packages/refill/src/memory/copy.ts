@@ -1,5 +1,6 @@
 import type { Cell, Payload } from '@tidemark/guard'
 import type { Keyspace } from '@tidemark/protocol'
+import { dueAt } from '../value/early-refresh.ts'
 import { isFrozen } from './frozen.ts'
 
 /** A live cell as this process holds it. */
@@ -17,17 +18,18 @@ export type Content =
   | { readonly shared: false; readonly payload: Payload }
 
 /**
- * A copy of a cell whose value was just decoded, to be handed to its reader, too. It lives no longer than the cell: of
- * the time that a writer's clock is ahead nothing is added.
+ * A copy of a cell whose value was just decoded, to be handed to its reader, too. It lives until it is due to be loaded
+ * anew, for only who looks in Redis does that; of the time that a writer's clock is ahead nothing is added.
  */
 export function copyOf(cell: Cell, keyspace: Keyspace, payload: Payload, value: unknown, now: number): Copy {
-  const { ttlMs, negativeTtlMs } = keyspace.contract
+  const storedAt = Math.min(now, payload.storedAt)
+  const isNegative = value === undefined || value === null
   return {
     state: cell.state,
     label: cell.label,
     loadedAt: cell.loadedAt,
     keyspace: keyspace.name,
-    endsAt: Math.min(now, payload.storedAt) + (value === undefined || value === null ? negativeTtlMs : ttlMs),
+    endsAt: dueAt({ ...payload, storedAt }, keyspace.contract, isNegative, Math.random()),
     sizeBytes: cell.payload.length,
     content: isFrozen(value) ? { shared: true, value } : { shared: false, payload: ownBytes(payload) },
   }

@@ -1,57 +1,74 @@
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { type Ageing, isDue } from './early-refresh.ts'
+import { dueAt } from './early-refresh.ts'
 
 const STORED = 1_800_000_000_000
-const ageing = fc.record({
-  storedAt: fc.constant(STORED),
-  costMs: fc.integer({ min: 0, max: 10_000 }),
-  lifeMs: fc.integer({ min: 1, max: 3_600_000 }),
-  beta: fc.double({ min: 0, max: 10, noNaN: true }),
+const LIFE = { ttlMs: 60_000, softTtlMs: 0, negativeTtlMs: 1_000, earlyRefresh: 1 }
+
+const stored = fc.record({ storedAt: fc.constant(STORED), costMs: fc.integer({ min: 0, max: 10_000 }) })
+const life = fc.record({
+  ttlMs: fc.integer({ min: 1, max: 3_600_000 }),
+  softTtlMs: fc.integer({ min: 0, max: 3_600_000 }),
+  negativeTtlMs: fc.integer({ min: 0, max: 60_000 }),
+  earlyRefresh: fc.double({ min: 0, max: 10, noNaN: true }),
 })
 const die = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true })
 const moment = fc.integer({ min: -1_000, max: 4_000_000 }).map((ms) => STORED + ms)
 
-/** As the paper has it, with the draw turned round: `now − δ·β·ln(rand) ≥ expiry`. */
+/** When it is over, whatever the die says. */
+const endOf = ({ ttlMs, softTtlMs }: typeof LIFE) => STORED + (softTtlMs > 0 ? Math.min(softTtlMs, ttlMs) : ttlMs)
+
 test('is the law of XFetch', () => {
   fc.assert(
-    fc.property(ageing, moment, die, (value, now, random) => {
-      const law = now - value.costMs * value.beta * Math.log(1 - random) >= value.storedAt + value.lifeMs
-      expect(isDue(value, now, random)).toBe(law)
+    fc.property(stored, life, moment, die, (value, contract, now, random) => {
+      const aheadMs = -value.costMs * contract.earlyRefresh * Math.log(1 - random)
+      const leftMs = endOf(contract) - now - aheadMs
+      fc.pre(Math.abs(leftMs) > 0.01) // where the sums of two orders differ
+      expect(now >= dueAt(value, contract, false, random)).toBe(leftMs < 0)
     }),
   )
 })
 
-test('a value whose time is over is due whatever the draw, and one that costs nothing only then', () => {
+test('a value whose time is over is due whatever the die says; one that cost nothing, or with beta 0, only then', () => {
   fc.assert(
-    fc.property(ageing, die, (value, random) => {
-      const end = STORED + value.lifeMs
-      expect(isDue(value, end, random)).toBe(true)
-      expect(isDue({ ...value, costMs: 0 }, end - 1, random)).toBe(false)
-      expect(isDue({ ...value, beta: 0 }, end - 1, random)).toBe(false)
+    fc.property(stored, life, die, (value, contract, random) => {
+      expect(dueAt(value, contract, false, random)).toBeLessThanOrEqual(endOf(contract))
+      expect(dueAt({ ...value, costMs: 0 }, contract, false, random)).toBe(endOf(contract))
+      expect(dueAt(value, { ...contract, earlyRefresh: 0 }, false, random)).toBe(endOf(contract))
     }),
   )
 })
 
-test('what is due stays so: later, for a dearer load, for a higher beta, for a shorter life', () => {
+test('it is due no later for a dearer load, a higher beta, a shorter life, or a luckier die', () => {
   fc.assert(
-    fc.property(ageing, moment, die, fc.integer({ min: 1, max: 1_000 }), (value, now, random, more) => {
-      fc.pre(isDue(value, now, random))
-      expect(isDue(value, now + more, random)).toBe(true)
-      expect(isDue({ ...value, costMs: value.costMs + more }, now, random)).toBe(true)
-      expect(isDue({ ...value, beta: value.beta + more }, now, random)).toBe(true)
-      expect(isDue({ ...value, lifeMs: value.lifeMs - more }, now, random)).toBe(true)
+    fc.property(stored, life, die, fc.integer({ min: 1, max: 1_000 }), (value, contract, random, more) => {
+      const due = dueAt(value, contract, false, random)
+      const dearer = { ...value, costMs: value.costMs + more }
+      expect(dueAt(dearer, contract, false, random)).toBeLessThanOrEqual(due)
+      const eager = { ...contract, earlyRefresh: contract.earlyRefresh + more }
+      expect(dueAt(value, eager, false, random)).toBeLessThanOrEqual(due)
+      const short = { ...contract, ttlMs: contract.ttlMs - more }
+      expect(dueAt(value, short, false, random)).toBeLessThanOrEqual(due)
+      expect(dueAt(value, contract, false, random + (1 - random) / 2)).toBeLessThanOrEqual(due)
     }),
   )
 })
 
-test.each([1, 2, 5])('a reader is due with probability e^(−left / (cost·%d))', (beta) => {
+test('that there is no such row has a time of its own', () => {
+  const value = { storedAt: STORED, costMs: 10 }
+  expect(dueAt(value, LIFE, true, 0)).toBe(STORED + 1_000)
+  expect(dueAt(value, { ...LIFE, softTtlMs: 500 }, true, 0)).toBe(STORED + 500)
+  expect(dueAt(value, { ...LIFE, softTtlMs: 5_000 }, true, 0)).toBe(STORED + 1_000)
+})
+
+test.each([1, 2, 5])('a reader is due with probability e^(−left / (cost·%d))', (earlyRefresh) => {
   const draws = 10_000
-  const value: Ageing = { storedAt: STORED, costMs: 100, lifeMs: 60_000, beta }
   for (const leftMs of [10, 100, 250, 1_000]) {
-    const now = STORED + value.lifeMs - leftMs
+    const now = STORED + LIFE.ttlMs - leftMs
     // Draws spread evenly, so that the share is exact to one of them.
-    const due = Array.from({ length: draws }, (_, i) => isDue(value, now, (i + 0.5) / draws)).filter(Boolean).length
-    expect(Math.abs(due / draws - Math.exp(-leftMs / (100 * beta)))).toBeLessThanOrEqual(1 / draws)
+    const due = Array.from({ length: draws }, (_, i) => {
+      return now >= dueAt({ storedAt: STORED, costMs: 100 }, { ...LIFE, earlyRefresh }, false, (i + 0.5) / draws)
+    }).filter(Boolean).length
+    expect(Math.abs(due / draws - Math.exp(-leftMs / (100 * earlyRefresh)))).toBeLessThanOrEqual(1 / draws)
   }
 })
