@@ -1,6 +1,6 @@
 export { type Cell, decodeCell, type Label, type Lease } from './cell.ts'
 export { Feed, type FeedOptions, type FeedSubscriber, type News } from './feed.ts'
-export { type Demand, type Doubt, judge, type Terms, type Verdict } from './freshness.ts'
+export { type Demand, type Doubt, judge, type Known, type Terms, type Verdict } from './freshness.ts'
 export {
   type ApplyResult,
   type Batch,
