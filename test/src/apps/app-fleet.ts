@@ -36,7 +36,7 @@ export class AppFleet implements AsyncDisposable {
       Array.from({ length: PROCESSES_A_REGION }, (_, i): AppSetup => {
         const name = `${region}-${i + 1}`
         return {
-          ...{ source: servers.source.name, process: name, region, pauseMs },
+          ...{ source: servers.source.name, process: name, region, pauseMs, hasMemory: i % 2 === 0 },
           ...{ redisUrl: redisUrlOf(region), visitsUrl: redisUrlOf(REGIONS[0]) },
           ...{ primaryUrl: servers.pipeline.servers.primaryUrl, replicas: servers.replicaUrls() },
           ...{ historyFile: folder.at(`${name}.history`), pathsFile: folder.at(`${name}.paths`) },
@@ -55,7 +55,11 @@ export class AppFleet implements AsyncDisposable {
 
   /** Lets every process come to its end, and gives what all of them noted. */
   async finish(): Promise<AppNote[]> {
-    await Promise.all(this.#apps.map(({ child }) => child.stop()))
+    for (const { child, setup } of this.#apps) {
+      // One that had ended by itself has left a history of half the run.
+      const exit = child.isRunning ? await child.stop() : await child.exited
+      if (exit.code !== 0) throw new Error(`the app ${setup.process} ended with ${exit.code ?? exit.signal}`)
+    }
     const histories = await Promise.all(this.#apps.map(({ setup }) => readHistory(setup.historyFile)))
     return histories.flat()
   }

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createReadStream, createWriteStream, type WriteStream } from 'node:fs'
 import { createInterface } from 'node:readline'
+import type { Position } from '@tidemark/protocol'
 import type { JudgedReading } from '../evidence/reading-check.ts'
 
 /** Where in its life a session did something: a visit is what it did in one process before it was handed on. */
@@ -21,8 +22,9 @@ export interface NotedRead extends JudgedReading {
 /** Values that were said to have been true at one instant. */
 export interface NotedSnapshot {
   readonly kind: 'snapshot'
-  /** At any of its positions, each of them included. */
-  readonly at: { readonly low: string; readonly high: string }
+  /** At one of its positions, or at each; both ends are among them. Null where nobody could say. */
+  readonly at: { readonly low: Position; readonly high: Position } | null
+  readonly isExact: boolean
   readonly rows: readonly { readonly id: string; readonly n: number; readonly cents: number }[]
 }
 

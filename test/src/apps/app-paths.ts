@@ -62,6 +62,12 @@ export const REQUIRED_PATHS: Readonly<Record<string, RegExp>> = {
   'a lease of another waited for': /^leaseWait$/,
   'the limit of the primary': /^primaryLimited$/,
   'several keys in one call': /^call: several keys$/,
+  'a copy of the process': /^read: fresh from memory$/,
+  'the primary, for it was asked for by name': /^call: strong$/,
+  'whatever is there': /^call: any$/,
+  'a snapshot without a load': /^snapshot: from redis$/,
+  'a snapshot of cells and a load': /^snapshot: completed$/,
+  'a snapshot that was loaded': /^snapshot: loaded$/,
   'a session handed on to another process': /^call: session from another process$/,
   'a session handed on to another region': /^call: session from another region$/,
 }

@@ -1,5 +1,5 @@
 import { renameSync, writeFileSync } from 'node:fs'
-import { quietRedis } from '../pipeline/pipeline-context.ts'
+import { Redis } from 'ioredis'
 import { randomOf } from '../seeded-random.ts'
 import { type AppSetup, openApp } from './app.ts'
 import { AppHistory } from './app-history.ts'
@@ -18,7 +18,8 @@ process.once('SIGTERM', () => ending.abort())
 const app = await openApp(setup)
 const history = new AppHistory(setup.historyFile)
 const paths = new AppPaths()
-const visits = new Visits(quietRedis(setup.visitsUrl), setup.source)
+// Nothing of the product: the tests' own way from process to process waits for as long as a busy machine takes.
+const visits = new Visits(new Redis(setup.visitsUrl), setup.source)
 const random = randomOf(setup.seed)
 
 // Whole or not at all, for it is read meanwhile.

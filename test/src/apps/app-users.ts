@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isTidemarkError } from '@tidemark/protocol'
-import type { Connection, Reading, Session } from '@tidemark/refill'
+import type { Connection, Reading, ReadOptions, Session } from '@tidemark/refill'
 import { between, pick, type Random } from '../seeded-random.ts'
 import type { App, AppSetup } from './app.ts'
 import type { AppHistory, SessionPlace } from './app-history.ts'
 import type { AppPaths } from './app-paths.ts'
 import type { Visit, Visits } from './app-visits.ts'
-import { type Account, IDS, KEYSPACES, type KeyspaceName, PAIRS } from './apps-source.ts'
+import { type Account, CACHED, IDS, KEYSPACES, type KeyspaceName, PAIRS } from './apps-source.ts'
 
 /** What the users of one process are given. */
 export interface UsersSetup {
@@ -21,6 +21,9 @@ export interface UsersSetup {
 
 const READS_PER_VISIT = 6
 const MOST_KEYS = 8
+/** How many of the calls without a session are for a snapshot. */
+const SNAPSHOTS = 0.15
+const CONSISTENCIES = [...Array<'contract'>(8).fill('contract'), 'strong', 'any'] as const
 const USERS = { reading: 3, visiting: 1 }
 
 /** The users of one process: some read, and some have a session that they came with and are sent on with. */
@@ -47,9 +50,10 @@ export class AppUsers {
 
   async #readSome(): Promise<void> {
     const { random, paths } = this.#given
+    if (random() < SNAPSHOTS) return this.#readSnapshot()
     const ids = Array.from({ length: random() < 0.2 ? between(random, 2, MOST_KEYS) : 1 }, () => this.#anyId())
     if (ids.length > 1) paths.count('call: several keys')
-    await this.#read(pick(random, KEYSPACES), ids)
+    await this.#read(pick(random, KEYSPACES), ids, { consistency: pick(random, CONSISTENCIES) })
   }
 
   async #visit(): Promise<void> {
@@ -100,13 +104,14 @@ export class AppUsers {
   async #read(
     keyspace: KeyspaceName,
     ids: readonly number[],
-    { session, place }: { readonly session?: Session; readonly place?: SessionPlace } = {},
+    { place, ...options }: ReadOptions & { readonly place?: SessionPlace } = {},
   ): Promise<void> {
-    const { app, history } = this.#given
+    const { app, history, paths } = this.#given
+    if (options.consistency !== undefined) paths.count(`call: ${options.consistency}`)
     const beganMs = Date.now()
     try {
       const params = ids.map((id) => ({ id }))
-      const readings = await app.caches[keyspace].readMany(params, session ? { session } : {})
+      const readings = await app.caches[keyspace].readMany(params, options)
       const endedMs = Date.now()
       for (const [i, reading] of readings.entries()) {
         const { value, ...known }: Reading<Account> = reading
@@ -115,9 +120,30 @@ export class AppUsers {
         await history.note({ ...read, place: place ?? null })
       }
     } catch (error) {
-      const code = isTidemarkError(error) ? error.code : null
-      await history.note({ kind: 'refused', keyspace, code, message: error instanceof Error ? error.message : '' })
+      await this.#noteRefusal(keyspace, error)
     }
+  }
+
+  /** Two pairs, each row under any contract that has a cell: what is of one instant holds no more and no less money. */
+  async #readSnapshot(): Promise<void> {
+    const { app, history, paths, random } = this.#given
+    const ids = [PAIRS[Math.floor(PAIRS.length * random() ** 3)]!, pick(random, PAIRS)].flat()
+    const distinct = [...new Set(ids)]
+    const references = distinct.map((id) => app.caches[pick(random, CACHED)].at({ id }))
+    try {
+      const { values, position, loaded } = await app.tidemark.snapshot(references)
+      paths.count(`snapshot: ${loaded === 0 ? 'from redis' : loaded === distinct.length ? 'loaded' : 'completed'}`)
+      const rows = values.map(({ n, cents }, i) => ({ id: String(distinct[i]), n, cents }))
+      await history.note({ kind: 'snapshot', at: position, isExact: loaded === 0, rows })
+    } catch (error) {
+      await this.#noteRefusal('snapshot', error)
+    }
+  }
+
+  async #noteRefusal(keyspace: string, error: unknown): Promise<void> {
+    const code = isTidemarkError(error) ? error.code : null
+    const message = error instanceof Error ? error.message : ''
+    await this.#given.history.note({ kind: 'refused', keyspace, code, message })
   }
 
   /** Some rows are asked for far more often than others, as everywhere. */

@@ -18,6 +18,8 @@ export interface AppSetup {
   readonly pathsFile: string
   readonly seed: number
   readonly pauseMs: number
+  /** Whether it holds values in its own memory. */
+  readonly hasMemory: boolean
 }
 
 export interface App {
@@ -37,6 +39,7 @@ export async function openApp(setup: AppSetup): Promise<App> {
     ...{ source: appsSource(setup.source), region: setup.region, redis: quietRedis(setup.redisUrl), replicas },
     primary: quietPool(setup.primaryUrl, CONNECTIONS),
     ...{ tokenKeys: TOKEN_KEYS, timings: TIMINGS, primaryLimit: PRIMARY_LIMIT },
+    ...(setup.hasMemory && { memory: { subscriber: quietRedis(setup.redisUrl) } }),
   })
   const cacheOf = (keyspace: KeyspaceName) =>
     tidemark.cache<KeyspaceName, Account>(keyspace, {

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals'
 import { type Position, position, version } from '@tidemark/protocol'
 import type { TimedCommit } from '../evidence/commit-history.ts'
-import type { AppNote, NotedRead, SessionPlace } from './app-history.ts'
+import type { AppNote, NotedRead, NotedSnapshot, SessionPlace } from './app-history.ts'
 import { missingPaths, REQUIRED_PATHS } from './app-paths.ts'
 import { breaches, failures } from './apps-check.ts'
 
@@ -34,7 +34,8 @@ test('what was true, current and in order breaks nothing', () => {
     read('1', 2, { position: at(350n) }),
     { kind: 'wrote', id: '3', n: 1, place: place(0, 0) },
     read('3', 1, { place: place(0, 1) }),
-    { kind: 'snapshot', at: { low: at(210n), high: at(300n) }, rows: pair(1, 900, 1_100) },
+    snapshot(210n, 300n, pair(1, 900, 1_100)),
+    snapshot(250n, 500n, pair(2, 900, 1_100), false),
   ]
   expect(rules(lawful)).toEqual([])
 })
@@ -72,13 +73,18 @@ test('a session that saw one commit reads no row as of before it, nor the same r
   expect(rules([seen, read('1', 2, { place: place(0, 1) })])).toEqual([])
 })
 
+const snapshot = (low: bigint, high: bigint, rows: NotedSnapshot['rows'], isExact = true): AppNote => ({
+  ...{ kind: 'snapshot', at: { low: at(low), high: at(high) }, isExact, rows },
+})
+
 test('a snapshot that is torn, or of another position than it says, is untrue', () => {
-  const torn = [{ id: '1', n: 1, cents: 900 }, pair(2, 800, 1_200)[1]!]
-  expect(rules([{ kind: 'snapshot', at: { low: at(210n), high: at(300n) }, rows: torn }])).toEqual(['snapshot'])
-  const unbalanced: AppNote = { kind: 'snapshot', at: { low: at(210n), high: at(300n) }, rows: pair(1, 900, 1_101) }
-  expect(rules([unbalanced])).toEqual(['snapshot'])
-  const late: AppNote = { kind: 'snapshot', at: { low: at(210n), high: at(301n) }, rows: pair(1, 900, 1_100) }
-  expect(rules([late])).toEqual(['snapshot'])
+  const torn = [{ id: '1', n: 1, cents: 900 }, pair(2, 900, 1_100)[1]!]
+  expect(rules([snapshot(210n, 310n, torn, false)])).toEqual(['snapshot'])
+  expect(rules([{ kind: 'snapshot', at: null, isExact: false, rows: torn }])).toEqual(['snapshot'])
+  expect(rules([snapshot(210n, 300n, pair(1, 900, 1_101))])).toEqual(['snapshot'])
+  expect(rules([snapshot(210n, 301n, pair(1, 900, 1_100))])).toEqual(['snapshot'])
+  expect(rules([snapshot(200n, 300n, pair(1, 900, 1_100))])).toEqual(['snapshot'])
+  expect(rules([snapshot(301n, 500n, pair(1, 900, 1_100), false)])).toEqual(['snapshot'])
 })
 
 test('a read that fails with what the contract does not say is a failure', () => {

@@ -1,5 +1,5 @@
-import type { Position } from '@tidemark/protocol'
-import { type CommitHistory, newestCovered, type TimedCommit } from '../evidence/commit-history.ts'
+import { after, maxPosition, ORIGIN, type Position } from '@tidemark/protocol'
+import { type CommitHistory, commitOf, nextCommit, type TimedCommit } from '../evidence/commit-history.ts'
 import { brokenPromises, type JudgedStep, tooOld, untrue } from '../evidence/reading-check.ts'
 import type { AppNote, NotedRead, NotedSnapshot, SessionPlace } from './app-history.ts'
 import { PAIR_CENTS, PAIRS } from './apps-source.ts'
@@ -33,14 +33,17 @@ function sessionsIn(notes: readonly AppNote[]): JudgedStep[][] {
   )
 }
 
-/** A snapshot's values are what the database held at the positions that it names, all of them, and so is their sum. */
-function untrueSnapshot({ at, rows }: NotedSnapshot, history: History): string[] {
-  const wrong = rows.flatMap(({ id, n }) =>
-    [at.low, at.high].flatMap((position) => {
-      const held = newestCovered(history.get(id) ?? [], position as Position)?.n
-      return held === n ? [] : [`snapshot: ${id}: ${n} at ${position}, where it was ${held}`]
-    }),
-  )
+/** A snapshot's values are what the database held at a position that it names, at one for all of them; and so is their sum. */
+function untrueSnapshot({ at, isExact, rows }: NotedSnapshot, history: History): string[] {
+  const held = rows.map(({ id, n }) => heldFor(history.get(id) ?? [], n))
+  const low = maxPosition(ORIGIN, ...held.map((span) => span.low))
+  const high = held.flatMap((span) => span.high ?? []).toSorted()[0]
+  const [from, until] = [at?.low ?? ORIGIN, at?.high]
+  const isTrue = isExact
+    ? from >= low && (high === undefined || (until ?? high) <= high)
+    : maxPosition(from, low) <= (least(until, high) ?? maxPosition(from, low))
+  const named = rows.map(({ id, n }) => `${id} is ${n}`).join(', ')
+  const wrong = isTrue ? [] : [`snapshot: ${named}: from ${low} to ${high}, said to be from ${from} to ${until}`]
   const cents = new Map(rows.map((row) => [Number(row.id), row.cents]))
   const torn = PAIRS.flatMap(([one, other]) => {
     const [a, b] = [cents.get(one), cents.get(other)]
@@ -48,6 +51,19 @@ function untrueSnapshot({ at, rows }: NotedSnapshot, history: History): string[]
     return [`snapshot: ${one} and ${other} together hold ${a + b}`]
   })
   return [...wrong, ...torn]
+}
+
+/** The positions at which a row had that value, both ends included; from the last commit on there is no end. */
+function heldFor(commits: readonly TimedCommit[], n: number): { low: Position; high: Position | undefined } {
+  const own = commitOf(commits, n)
+  const next = nextCommit(commits, n)
+  // A position covers what lies before it: at the next commit's version the row is still the old one.
+  const high = next && (next.version as string as Position)
+  return { low: own ? after(own.version) : ORIGIN, high }
+}
+
+function least(a: Position | undefined, b: Position | undefined): Position | undefined {
+  return a !== undefined && b !== undefined && a > b ? b : (a ?? b)
 }
 
 /** Reads that failed with what nobody promised. */

@@ -38,6 +38,9 @@ export type AppsSource = ReturnType<typeof appsSource>
 export type KeyspaceName = keyof AppsSource['keyspaces']
 export const KEYSPACES: readonly KeyspaceName[] = ['shown', 'exact', 'brief', 'refreshed', 'updated', 'direct']
 
+/** Those whose values lie in Redis. */
+export const CACHED = KEYSPACES.filter((name) => name !== 'direct')
+
 /** The rows, in pairs: money goes from one of a pair to the other, so the sum of a pair never changes. */
 export const PAIRS: readonly (readonly [number, number])[] = Array.from({ length: 100 }, (_, i) => [
   2 * i + 1,
