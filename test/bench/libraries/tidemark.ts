@@ -4,7 +4,7 @@ import { type Position, parseLsn, position, roundDownInPageHeader } from '@tidem
 import { openTidemark } from '@tidemark/refill'
 import type { Redis } from 'ioredis-6'
 import { hotSource } from '../../src/pipeline/hot-source.ts'
-import type { Library, Place } from '../cache-libraries/library.ts'
+import { type Library, MOST_IN_MEMORY, type Place } from '../cache-libraries/library.ts'
 import { connectedRedis } from './connected-redis.ts'
 
 const SEGMENT_BYTES = 16 * 1024 * 1024
@@ -16,18 +16,28 @@ const NO_LIMIT = { perSecond: 1_000_000, burst: 1_000_000 }
 /** With the contract's and the package's defaults. Nothing is done after a write: the pipeline sees it. */
 export const tidemark: Library = {
   name: 'tidemark',
-  hasNoMemory: true,
   needsPipeline: true,
   async open(place) {
-    const redis = await connectedRedis(place.redisUrl, { enableOfflineQueue: false })
-    const replicas = place.replica ? [{ name: 'behind', pool: place.replica }] : []
     const { primary, name } = place
-    const app = await openTidemark({ source: hotSource(name), redis, primary, replicas, primaryLimit: NO_LIMIT })
+    const redis = await connectedRedis(place.redisUrl, { enableOfflineQueue: false })
+    const subscriber = await connectedRedis(place.redisUrl)
+    const app = await openTidemark({
+      source: hotSource(name),
+      redis,
+      primary,
+      replicas: place.replica ? [{ name: 'behind', pool: place.replica }] : [],
+      memory: { subscriber, maxEntries: MOST_IN_MEMORY },
+      primaryLimit: NO_LIMIT,
+    })
     const rows = app.cache('hot', { load: (db, { id }) => place.load(db, Number(id)) })
     return {
       get: (id) => rows.get({ id }),
       written: async () => undefined,
-      [Symbol.asyncDispose]: async () => redis.disconnect(),
+      async [Symbol.asyncDispose]() {
+        await app.close()
+        redis.disconnect()
+        subscriber.disconnect()
+      },
     }
   },
   async toldOfWrites(place) {
