@@ -16,6 +16,10 @@ const PROMISES = [
   { readYourWrites: true, monotonicReads: true },
 ] as const
 
+/** Choices of where a read goes, see `#load`. */
+const FROM_REPLICA = 0
+const FROM_PRIMARY = 4
+
 const host = {
   primary: new UnreachablePool(),
   standingStatement: STANDING,
@@ -56,9 +60,16 @@ class Visits {
       const visitor = this.visitors[this.shop.next() % 3]!
       const choice = this.shop.next()
       if (choice % 6 === 0) this.#write(visitor, choice % 2)
-      else if (choice % 6 === 1) visitor.hearFrom(this.visitors[this.shop.next() % 3]!)
+      else if (choice % 6 === 1) await this.#talk(this.visitors[this.shop.next() % 3]!, visitor)
       else await this.#read(visitor, (choice >> 4) % 2, choice)
     }
+  }
+
+  /** One looks at what is newest, and tells another, who looks at what may be older. Left to chance it is rare. */
+  async #talk(sender: Visitor, hearer: Visitor): Promise<void> {
+    await this.#read(sender, this.shop.next() % 2, FROM_PRIMARY)
+    hearer.hearFrom(sender)
+    await this.#read(hearer, 1, FROM_REPLICA)
   }
 
   #write(visitor: Visitor, key: number): void {
