@@ -2,11 +2,13 @@ import { Guard, partitionKeys, type RedisClient } from '@tidemark/guard'
 import { keyspaceOf, type ParamsOf, partitionOf, type Source, TidemarkError } from '@tidemark/protocol'
 import type { DependencyOf } from './dependencies/dependency.ts'
 import { emit } from './events.ts'
+import { Memory, type MemoryOptions, memoryMistakes } from './memory/memory.ts'
 import { AnnouncedEpoch } from './read/announced-epoch.ts'
 import { Cache, type CacheOptions } from './read/cache.ts'
 import type { CacheHost } from './read/keyspace-scope.ts'
 import { type CircuitEvent, redisCircuits } from './read/redis-circuit.ts'
 import { Refreshes } from './read/refreshes.ts'
+import { type Route, Router } from './read/route.ts'
 import { EpochHistory } from './session/epoch-history.ts'
 import { Session, type SessionHost } from './session/session.ts'
 import {
@@ -17,6 +19,8 @@ import {
   type TokenSeal,
   tokenInvalid,
 } from './session/token.ts'
+import type { Reference } from './snapshot/reference.ts'
+import { readSnapshot, type Snapshot, type SnapshotOptions } from './snapshot/snapshot.ts'
 import type { ConnectionPool } from './sources/database.ts'
 import { DEFAULT_PRIMARY_LIMIT, type PrimaryLimitOptions, primaryLimitMistakes } from './sources/primary-limit.ts'
 import { Sources } from './sources/sources.ts'
@@ -50,6 +54,10 @@ export interface TidemarkOptions<Keys extends Readonly<Record<string, string>>> 
   readonly maxValueBytes?: number
   /** How many values may be loaded behind readers at a time, each on a connection of its own; see reaction `refresh`. */
   readonly maxRefreshes?: number
+  /** The way to another region, for keyspaces whose contract says `whenUnprovable: 'route'`. */
+  readonly route?: Route
+  /** Holds values in this process, too, in front of Redis. {@link Tidemark} is to be closed then. */
+  readonly memory?: MemoryOptions
   readonly timings?: Partial<Timings>
 }
 
@@ -60,7 +68,9 @@ const DEFAULT_MAX_VALUE_BYTES = 1_048_576
 const DEFAULT_MAX_REFRESHES = 4
 
 /** The app's side of one source in one region. */
-export class Tidemark<Keys extends Readonly<Record<string, string>> = Readonly<Record<string, string>>> {
+export class Tidemark<Keys extends Readonly<Record<string, string>> = Readonly<Record<string, string>>>
+  implements AsyncDisposable
+{
   readonly #host: CacheHost
   readonly #sessionHost: SessionHost
   readonly #seal: TokenSeal
@@ -74,6 +84,7 @@ export class Tidemark<Keys extends Readonly<Record<string, string>> = Readonly<R
     const timings = { ...DEFAULT_TIMINGS, ...options.timings }
     const primaryLimit = { ...DEFAULT_PRIMARY_LIMIT, ...options.primaryLimit }
     checkPrimaryLimit(primaryLimit)
+    checkMemory(options.memory)
     const statement = standingStatement(source.name)
     const replicas = (options.replicas ?? []).map((r, i) => ('pool' in r ? r : { name: `replica-${i + 1}`, pool: r }))
     const tell = (event: CircuitEvent) => emit({ source: source.name, region, ...event })
@@ -86,6 +97,8 @@ export class Tidemark<Keys extends Readonly<Record<string, string>> = Readonly<R
       sources: new Sources({ source: source.name, region, primary, replicas, statement, timings, primaryLimit }),
       values: valueCodec(options),
       announced: new AnnouncedEpoch(),
+      memory: options.memory ? Memory.open({ source, region }, options.memory) : null,
+      route: options.route ? new Router(options.route, timings.routeMs) : null,
       refreshes: new Refreshes(options.maxRefreshes ?? DEFAULT_MAX_REFRESHES),
       guardOf: (key) => guards[partitionOf(key, source.partitions)]!,
     }
@@ -115,9 +128,29 @@ export class Tidemark<Keys extends Readonly<Record<string, string>> = Readonly<R
     return new Cache<ParamsOf<Keys[Name]>, Value>(this.#host, keyspace, options)
   }
 
+  /**
+   * Values that were all true at one instant, across keys and keyspaces. What in Redis can be shown to be is served; the
+   * rest is loaded in one transaction. Throws as a read does, and UNPROVABLE rather than serve values of two instants.
+   */
+  snapshot<const References extends readonly Reference<unknown>[]>(
+    references: References,
+    options: SnapshotOptions = {},
+  ): Promise<Snapshot<References>> {
+    return readSnapshot(references, options)
+  }
+
   /** A new session, or the one that a token carries. Throws TOKEN_INVALID. */
   session(token?: string): Session {
     return new Session(this.#sessionHost, token === undefined ? null : this.#read(token))
+  }
+
+  /** Ends what goes on by itself: what is held in memory goes. Pools and clients are the app's own. */
+  async close(): Promise<void> {
+    await this.#host.memory?.[Symbol.asyncDispose]()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
   }
 
   /** How long a token is believed after it was given, in ms. */
@@ -162,6 +195,11 @@ function projectionIsJson(keyspace: string): TidemarkError {
   return new TidemarkError('CONFIG_INVALID', `keyspace ${keyspace} is updated in place with JSON`, {
     mend: "Open Tidemark without a serializer, or let the contract say reaction: 'invalidate'",
   })
+}
+
+function checkMemory(options: MemoryOptions | undefined): void {
+  const mistakes = options ? memoryMistakes(options) : []
+  if (mistakes.length > 0) throw new TidemarkError('CONFIG_INVALID', mistakes.join('; '))
 }
 
 function checkPrimaryLimit(limit: PrimaryLimitOptions): void {

@@ -14,6 +14,8 @@ export interface Timings {
   readonly replicaWaitMs: number
   /** How long a replica may take to hand out a connection and say where it stands. */
   readonly replicaAnswerMs: number
+  /** How long another region may take to answer, within `readMs`; see contract `route`. */
+  readonly routeMs: number
   /** How long Redis may take to answer; then the read goes on without it. */
   readonly redisTimeoutMs: number
   /** How long Redis is passed by after some failures in a row, until one command probes it. */
@@ -30,6 +32,7 @@ export const DEFAULT_TIMINGS: Timings = {
   watermarkWaitMs: 500,
   replicaWaitMs: 20,
   replicaAnswerMs: 1_000,
+  routeMs: 2_000,
   redisTimeoutMs: 250,
   redisPauseMs: 1_000,
   pollMs: 5,

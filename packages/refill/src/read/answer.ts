@@ -5,7 +5,7 @@ import { type Loaded, LoadFailure } from '../sources/labelled-load.ts'
 import { PrimaryLimited } from '../sources/primary-limit.ts'
 import { forSession } from '../sources/standing.ts'
 import type { Brought } from './flights.ts'
-import type { Inquiry } from './inquiry.ts'
+import type { Inquiry, Wanted } from './inquiry.ts'
 import type { ReadDoubt } from './judge-loaded.ts'
 import type { KeyspaceScope } from './keyspace-scope.ts'
 
@@ -19,12 +19,13 @@ export interface Reading<Value> {
   readonly position: Position | null
   /** And it includes no commit to its key that the label's `high` does not cover. */
   readonly label: Label | null
-  /** `redis`, `primary`, or the replica's name. */
+  /** `memory`, `redis`, `primary`, the replica's name, or `route:` and the route's. */
   readonly from: string
 }
 
 /** A key that could not be shown to be fresh: what is there of it all the same, and why that is of no use. */
 export interface Unproven {
+  readonly wanted: Wanted
   readonly cell: Cell | null
   readonly doubt: ReadDoubt
 }
@@ -32,6 +33,7 @@ export interface Unproven {
 type Arrived<Value> = Brought<Value> & { readonly code: 'loaded' }
 
 const REDIS = 'redis'
+const MEMORY = 'memory'
 
 /** Turns what was decided into what a reader is handed, and tells the session and the listeners of it. */
 export class Answers<Value> {
@@ -39,6 +41,21 @@ export class Answers<Value> {
 
   constructor(scope: KeyspaceScope) {
     this.#scope = scope
+  }
+
+  /** What this process holds itself. Null when that is nothing, or not good enough: Redis is asked then. */
+  held({ session, terms, isBypass, takesAny }: Inquiry, key: string): Reading<Value> | null {
+    const { memory, host } = this.#scope
+    const answer = isBypass ? null : memory?.answer(key, terms, Date.now())
+    if (!answer || !(answer.verdict.fresh || takesAny)) return null
+    const { verdict, copy } = answer
+    const { label, content } = copy
+    const value = (content.shared ? content.value : host.values.decode(content.payload)) as Value
+    session?.saw(label.high, null)
+    const known = verdict.fresh
+      ? ({ freshness: 'fresh', doubt: null, position: verdict.position } as const)
+      : ({ freshness: 'stale', doubt: verdict.doubt, position: label.low } as const)
+    return this.#ended({ value, ...known, label, from: MEMORY })
   }
 
   /** A fresh cell. Null when it cannot be decoded, because another serializer wrote it: then it is loaded anew. */
@@ -50,13 +67,14 @@ export class Answers<Value> {
   }
 
   /** What is in the cell, as stale, where the contract allows that and the session is not ahead of it. */
-  stale(inquiry: Inquiry, { cell, doubt }: Unproven): Reading<Value> | null {
-    if (cell === null || !this.mayServe(inquiry, cell)) return null
-    return this.#fromCell(inquiry.session, cell, { freshness: 'stale', doubt, position: cell.label.low })
+  stale(inquiry: Inquiry, unproven: Unproven): Reading<Value> | null {
+    return this.mayServe(inquiry, unproven) ? this.#fromCellAsStale(inquiry, unproven) : null
   }
 
-  mayServe({ whenUnprovable, terms }: Inquiry, cell: Cell | null): boolean {
-    return cell !== null && whenUnprovable === 'serve-stale' && !isBehind(cell.label.low, terms.demand)
+  /** What is past its time is there for the failure of its load alone; unless the call takes any. */
+  mayServe({ whenUnprovable, takesAny, terms }: Inquiry, { cell, doubt }: Unproven): boolean {
+    if (cell === null || takesAny) return cell !== null
+    return whenUnprovable === 'serve-stale' && doubt !== 'expired' && !isBehind(cell.label.low, terms.demand)
   }
 
   /** @param miss why the cell could not be used */
@@ -67,30 +85,59 @@ export class Answers<Value> {
   }
 
   /** By contract: what was loaded and is not shown to be fresh. */
-  unshown({ session, whenUnprovable }: Inquiry, { loaded, from }: Arrived<Value>, doubt: ReadDoubt): Reading<Value> {
-    if (whenUnprovable !== 'serve-stale') throw this.#unprovable(doubt)
+  async unshown(inquiry: Inquiry, unproven: Unproven, { loaded, from }: Arrived<Value>): Promise<Reading<Value>> {
+    const { doubt } = unproven
+    if (inquiry.whenUnprovable !== 'serve-stale') return this.#routed(inquiry, unproven, this.#unprovable(doubt))
     const { value, label } = loaded
-    noteLoaded(session, loaded)
+    noteLoaded(inquiry.session, loaded)
     return this.#ended({ value, freshness: 'stale', doubt, position: label?.low ?? null, label, from })
   }
 
   /** By contract: nothing could be loaded. */
-  failed(inquiry: Inquiry, { cell, doubt: found }: Unproven, error: unknown): Reading<Value> {
+  async failed(inquiry: Inquiry, { wanted, cell, doubt: found }: Unproven, error: unknown): Promise<Reading<Value>> {
     if (error instanceof TidemarkError) throw error
-    const unproven: Unproven = { cell, doubt: error instanceof PrimaryLimited ? 'primary-limited' : found }
-    const stale = this.stale(inquiry, unproven)
-    if (stale) return stale
-    if (!(error instanceof LoadFailure)) throw this.#unprovable(unproven.doubt, error)
-    throw new TidemarkError('LOAD_FAILED', `the load of keyspace ${this.#scope.keyspace.name} failed`, {
-      cause: error.cause,
-    })
+    const unproven: Unproven = { wanted, cell, doubt: error instanceof PrimaryLimited ? 'primary-limited' : found }
+    const failure = error instanceof LoadFailure ? this.#loadFailed(error) : this.#unprovable(unproven.doubt, error)
+    return this.#spare(inquiry, unproven) ?? this.#routed(inquiry, unproven, failure)
   }
 
   /** By contract: the time for it is over. */
-  outOfTime(inquiry: Inquiry, cell: Cell | null): Reading<Value> {
-    const stale = this.stale(inquiry, { cell, doubt: 'out-of-time' })
-    if (stale) return stale
-    throw this.#unprovable('out-of-time')
+  async outOfTime(inquiry: Inquiry, { wanted, cell }: Omit<Unproven, 'doubt'>): Promise<Reading<Value>> {
+    const unproven = { wanted, cell, doubt: 'out-of-time' } as const
+    const failure = this.#unprovable('out-of-time')
+    return this.#spare(inquiry, unproven) ?? this.#routed(inquiry, unproven, failure)
+  }
+
+  /** What is kept for the failure of its load, whatever the contract says else. */
+  #spare(inquiry: Inquiry, unproven: Unproven): Reading<Value> | null {
+    const { cell } = unproven
+    const isKeptForIt = this.#scope.keyspace.contract.staleIfErrorMs > 0 && !inquiry.isBypass
+    if (inquiry.whenUnprovable === 'route' || cell === null) return null
+    if (isBehind(cell.label.low, inquiry.terms.demand) || !(isKeptForIt || inquiry.whenUnprovable === 'serve-stale')) {
+      return null
+    }
+    return this.#fromCellAsStale(inquiry, unproven)
+  }
+
+  /** Asks another region where the contract says so; else throws the failure. */
+  async #routed(inquiry: Inquiry, unproven: Unproven, failure: TidemarkError): Promise<Reading<Value>> {
+    const { route } = this.#scope.host
+    if (inquiry.whenUnprovable !== 'route' || route === null) throw failure
+    try {
+      const { value, freshness } = await route.ask(this.#scope, inquiry, unproven.wanted)
+      const doubt = freshness === 'fresh' ? null : unproven.doubt
+      const reading = { value: value as Value, freshness, doubt, position: null, label: null, from: route.from }
+      return this.#ended(reading, unproven.doubt)
+    } catch (error) {
+      inquiry.budget.signal?.throwIfAborted()
+      const kept = this.#spare({ ...inquiry, whenUnprovable: 'fail' }, unproven)
+      if (kept !== null) return kept
+      throw this.#unprovable(unproven.doubt, error)
+    }
+  }
+
+  #fromCellAsStale({ session }: Inquiry, { cell, doubt }: Unproven): Reading<Value> | null {
+    return this.#fromCell(session, cell!, { freshness: 'stale', doubt, position: cell!.label.low })
   }
 
   #fromCell(
@@ -108,6 +155,10 @@ export class Answers<Value> {
     // A stale value, too, may show what no other source shows yet.
     session?.saw(label.high, null)
     return this.#ended({ value, ...known, label, from: REDIS })
+  }
+
+  #loadFailed({ cause }: LoadFailure): TidemarkError {
+    return new TidemarkError('LOAD_FAILED', `the load of keyspace ${this.#scope.keyspace.name} failed`, { cause })
   }
 
   #unprovable(doubt: ReadDoubt, cause?: unknown): TidemarkError {

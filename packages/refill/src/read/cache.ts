@@ -1,10 +1,11 @@
 import { isTidemarkError, type Keyspace, type KeyValue, keyFor, type Source, TidemarkError } from '@tidemark/protocol'
 import { checkMayDepend, type Dependency, keysOf } from '../dependencies/dependency.ts'
+import { Reference } from '../snapshot/reference.ts'
 import type { Connection } from '../sources/database.ts'
 import type { Reading } from './answer.ts'
 import { inquire, type ReadOptions, type Wanted } from './inquiry.ts'
 import { type CacheHost, KeyspaceScope } from './keyspace-scope.ts'
-import type { DependenciesOf, LoadAll } from './refill.ts'
+import { type DependenciesOf, type LoadAll, Refill } from './refill.ts'
 import { Rounds } from './rounds.ts'
 
 /** Most keys of one call. */
@@ -40,13 +41,16 @@ export class Cache<Params extends Readonly<Record<string, KeyValue>>, Value> {
   readonly #keyspace: Keyspace
   readonly #scope: KeyspaceScope
   readonly #rounds: Rounds<Value>
+  readonly #refill: Refill<Value>
 
   constructor(host: CacheHost, keyspace: Keyspace, options: CacheOptions<Params, Value>) {
     if (options.dependsOn) checkMayDepend(keyspace)
     this.#host = host
     this.#keyspace = keyspace
     this.#scope = new KeyspaceScope(host, keyspace)
-    this.#rounds = new Rounds(this.#scope, loaderOf(keyspace, options), dependenciesOf(host.source, options))
+    const [loadAll, depends] = [loaderOf(keyspace, options), dependenciesOf(host.source, options)]
+    this.#rounds = new Rounds(this.#scope, loadAll, depends)
+    this.#refill = new Refill(this.#scope, loadAll, depends)
   }
 
   /** The value alone. A contract of `serve-stale` may make it stale. */
@@ -76,6 +80,11 @@ export class Cache<Params extends Readonly<Record<string, KeyValue>>, Value> {
     const distinct = new Map(wanted.map((one) => [one.key, one]))
     const readings = await this.#read([...distinct.values()], options)
     return wanted.map((one) => readings.get(one.key)!)
+  }
+
+  /** One value, for {@link Tidemark.snapshot}. */
+  at(params: Params): Reference<Value> {
+    return new Reference(this.#scope, this.#refill, this.#wanted(params))
   }
 
   async #read(wanted: readonly Wanted[], options: ReadOptions): Promise<Map<string, Reading<Value>>> {

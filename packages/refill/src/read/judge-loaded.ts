@@ -8,6 +8,7 @@ export type ReadDoubt =
   | Doubt
   | 'redis-away' // Redis did not answer in time
   | 'bypass' // by contract nothing is cached
+  | 'expired' // its time is over: it is kept for the failure of its load
   | 'unannounced' // the server is no primary of the history that the view knows
   | 'primary-limited' // no replica would do, and the primary has enough to do
   | 'out-of-time' // the call's time was over before anything could be shown

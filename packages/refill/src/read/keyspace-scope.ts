@@ -1,12 +1,14 @@
 import type { Guard } from '@tidemark/guard'
 import { type Keyspace, type Source, TidemarkError } from '@tidemark/protocol'
 import { emit } from '../events.ts'
+import { isKept, type Memory } from '../memory/memory.ts'
 import type { Sources } from '../sources/sources.ts'
 import type { Timings } from '../timings.ts'
 import type { ValueCodec } from '../value/value-codec.ts'
 import type { AnnouncedEpoch } from './announced-epoch.ts'
 import { PassedBy } from './redis-circuit.ts'
 import type { Refreshes } from './refreshes.ts'
+import type { Router } from './route.ts'
 
 /** What a cache uses of the Tidemark that it belongs to. */
 export interface CacheHost {
@@ -17,6 +19,10 @@ export interface CacheHost {
   readonly values: ValueCodec
   readonly announced: AnnouncedEpoch
   readonly refreshes: Refreshes
+  /** What this process holds itself. */
+  readonly memory: Memory | null
+  /** To another region, for what this one cannot show. */
+  readonly route: Router | null
   guardOf(key: string): Guard
 }
 
@@ -24,11 +30,14 @@ export interface CacheHost {
 export class KeyspaceScope {
   readonly host: CacheHost
   readonly keyspace: Keyspace
+  /** Null where nothing of the keyspace is held. */
+  readonly memory: Memory | null
   #toldMisfit = false
 
   constructor(host: CacheHost, keyspace: Keyspace) {
     this.host = host
     this.keyspace = keyspace
+    this.memory = isKept(keyspace) ? host.memory : null
   }
 
   /** Redis may be away, or refuse: null then, and what asked goes on without it. Its circuit bounds the time. */

@@ -23,11 +23,15 @@ export type LoadAll<Value> = (
 /** The keys that a loaded value depends on, beside its own. */
 export type DependenciesOf<Value> = (params: unknown, value: Value) => readonly string[]
 
-/** One key to be refilled, and the flight that brings what becomes of it. */
-export interface Errand<Value> {
+/** One key to be refilled. */
+export interface Seen {
   readonly wanted: Wanted
   /** What was there and could not be used. */
   readonly sight: WideSight
+}
+
+/** And the flight that brings what becomes of it. */
+export interface Errand<Value> extends Seen {
   /** Whether another's lease is waited for; not by who has something to serve meanwhile. */
   readonly mayWait: boolean
   readonly flight: Flight<Value>
@@ -35,8 +39,8 @@ export interface Errand<Value> {
 
 type Granted = LeaseResult & { readonly code: 'granted' }
 
-interface Leased<Value> {
-  readonly errand: Errand<Value>
+export interface Leased<E extends Seen = Seen> {
+  readonly errand: E
   readonly id: string
   readonly answer: Granted
 }
@@ -68,7 +72,7 @@ export class Refill<Value> {
     try {
       for (let round = 0; waiting.length > 0; round++) {
         signal.throwIfAborted()
-        const asked = await Promise.all(waiting.map(async (one) => ({ ...one, answer: await this.#lease(one) })))
+        const asked = await Promise.all(waiting.map(async (one) => ({ ...one, answer: await this.lease(one) })))
         const mayWait = performance.now() < giveUpAt
         await this.#loadLeased(asked.filter(isGranted), terms, signal)
         waiting = asked.filter((one) => this.#isToWait(one, mayWait))
@@ -101,7 +105,7 @@ export class Refill<Value> {
     }
   }
 
-  async #lease({ errand, id }: { errand: Errand<Value>; id: string }): Promise<LeaseResult | null> {
+  async lease({ errand, id }: { errand: Seen; id: string }): Promise<LeaseResult | null> {
     const { keyspace, host } = this.#scope
     const { wanted, sight } = errand
     const unusable = sight.cell?.state === 'live' ? sight.cell.label.low : null
@@ -116,14 +120,14 @@ export class Refill<Value> {
     return false
   }
 
-  async #loadLeased(leased: readonly Leased<Value>[], terms: Terms, signal: AbortSignal): Promise<void> {
+  async #loadLeased(leased: readonly Leased<Errand<Value>>[], terms: Terms, signal: AbortSignal): Promise<void> {
     if (leased.length === 0) return
     const startedAt = performance.now()
     let got: FromSource<readonly Value[]>
     try {
       got = await this.#load(leased, terms, signal)
     } catch (error) {
-      await Promise.all(leased.map((one) => this.#release(one)))
+      await Promise.all(leased.map((one) => this.release(one)))
       for (const { errand } of leased) errand.flight.land({ code: 'failed', error, isShared: leased.length > 1 })
       return
     }
@@ -131,15 +135,15 @@ export class Refill<Value> {
     await Promise.all(
       leased.map(async (one, i) => {
         const loaded = { ...got.loaded, value: got.loaded.value[i]! }
-        one.errand.flight.land(await this.#kept(one, { from: got.from, loaded }, costMs))
+        one.errand.flight.land(await this.kept(one, { from: got.from, loaded }, costMs))
       }),
     )
   }
 
   /** A lease is short, so that a dead holder's ends soon: who lives prolongs it, for the same id is granted it again. */
-  async #load(leased: readonly Leased<Value>[], terms: Terms, signal: AbortSignal) {
+  async #load(leased: readonly Leased<Errand<Value>>[], terms: Terms, signal: AbortSignal) {
     const everyMs = this.#scope.host.timings.leaseMs / RENEWALS_PER_LEASE
-    const renewal = setInterval(() => void Promise.all(leased.map((one) => this.#lease(one))), everyMs)
+    const renewal = setInterval(() => void Promise.all(leased.map((one) => this.lease(one))), everyMs)
     try {
       return await this.#loadNow(leased, terms, signal)
     } finally {
@@ -147,7 +151,11 @@ export class Refill<Value> {
     }
   }
 
-  #loadNow(leased: readonly Leased<Value>[], terms: Terms, signal: AbortSignal): Promise<FromSource<readonly Value[]>> {
+  #loadNow(
+    leased: readonly Leased<Errand<Value>>[],
+    terms: Terms,
+    signal: AbortSignal,
+  ): Promise<FromSource<readonly Value[]>> {
     const { sources } = this.#scope.host
     const required = maxPosition(
       ORIGIN,
@@ -181,8 +189,8 @@ export class Refill<Value> {
     }
   }
 
-  /** Whatever happens the lease is over then. */
-  async #kept(one: Leased<Value>, { from, loaded }: FromSource<Value>, costMs: number): Promise<Brought<Value>> {
+  /** Stores what was loaded, if it may be cached. Whatever happens the lease is over then. */
+  async kept(one: Leased, { from, loaded }: FromSource<Value>, costMs: number): Promise<Brought<Value>> {
     const { sight, wanted } = one.errand
     try {
       const encoded = await this.#scope.host.values.encode(loaded.value)
@@ -192,9 +200,24 @@ export class Refill<Value> {
       this.#scope.emit({ event: 'refill', from, outcome })
       return { code: 'loaded', from, loaded, view, isStored: outcome === 'stored' }
     } catch (error) {
-      await this.#release(one)
+      await this.release(one)
       return { code: 'failed', error, isShared: false }
     }
+  }
+
+  /** The same without a lease: for its reader alone. */
+  async unkept({ sight, wanted }: Seen, { from, loaded }: FromSource<Value>): Promise<Brought<Value>> {
+    const view = await this.#viewWith(sight, this.#dependenciesOf(wanted.params, loaded.value))
+    return { code: 'loaded', from, loaded, view, isStored: false }
+  }
+
+  /** A part of a load that is of several caches' keys. */
+  loadPart(db: Connection, wanted: readonly Wanted[], signal: AbortSignal): Promise<readonly Value[]> {
+    return this.#loadAll(
+      db,
+      wanted.map((one) => one.params),
+      { signal },
+    )
   }
 
   /** What the load has just named is asked for after it: known of them then, and covered, is as good as known before. */
@@ -206,21 +229,28 @@ export class Refill<Value> {
 
   /** Stores the value if it may be cached, else gives the lease back. */
   async #offer(
-    one: Leased<Value>,
+    one: Leased,
     { value, label, loadedAt }: Loaded<Value>,
     encoded: Encoded | null,
     known: Pick<NewPayload, 'costMs' | 'dependencies'>,
   ): Promise<RefillOutcome> {
     const { contract, name } = this.#scope.keyspace
     const ttlMs = value === undefined || value === null ? contract.negativeTtlMs : contract.ttlMs
+    // Kept for the failure of its next load; that there is no such row is not worth it.
+    const keptMs =
+      ttlMs === contract.negativeTtlMs && (value === undefined || value === null)
+        ? ttlMs
+        : ttlMs + contract.staleIfErrorMs
     const why = ttlMs === 0 ? 'not-wanted' : this.#unfit(value, encoded)
     if (label === null || why !== null) {
-      await this.#release(one)
+      await this.release(one)
       return label === null || why === null ? 'unlabelled' : why
     }
     const { guard, key } = one.errand.wanted
     const payload = encodePayload({ ...encoded!, ...known, storedAt: Date.now() })
-    const filled = await this.#scope.redis(() => guard.fill(key, name, one.id, { label, loadedAt, ttlMs, payload }))
+    const filled = await this.#scope.redis(() =>
+      guard.fill(key, name, one.id, { label, loadedAt, ttlMs: keptMs, payload }),
+    )
     return filled?.code ?? 'redis-away'
   }
 
@@ -234,7 +264,7 @@ export class Refill<Value> {
     return 'misfit'
   }
 
-  async #release({ errand, id }: Leased<Value>): Promise<void> {
+  async release({ errand, id }: Leased): Promise<void> {
     const { guard, key } = errand.wanted
     await this.#scope.redis(() => guard.release(key, id))
   }

@@ -1,9 +1,11 @@
-import { floorOf, judge, type Terms, type View } from '@tidemark/guard'
-import { after, maxPosition, ORIGIN, type Position, satisfies } from '@tidemark/protocol'
+import { type Cell, decodePayload, floorOf, judge, type Terms, type View } from '@tidemark/guard'
+import { after, type Contract, maxPosition, ORIGIN, type Position, satisfies } from '@tidemark/protocol'
 import { lookAround, type WideSight } from '../dependencies/dependency-look.ts'
 import { boundsOf } from '../dependencies/effective-view.ts'
+import type { Read } from '../memory/copies.ts'
 import { type Loaded, LoadFailure } from '../sources/labelled-load.ts'
-import { Answers, type Reading } from './answer.ts'
+import { dueAt } from '../value/early-refresh.ts'
+import { Answers, type Reading, type Unproven } from './answer.ts'
 import { type Brought, Flight, Flights, Interest } from './flights.ts'
 import type { Inquiry, Wanted } from './inquiry.ts'
 import { judgeJoined, judgeLoaded, type ReadDoubt } from './judge-loaded.ts'
@@ -18,6 +20,8 @@ const KEYS_PER_LOAD = 500
 interface Case {
   readonly wanted: Wanted
   readonly sight: WideSight
+  /** Remembered from before the look, where this process may keep what it brings. */
+  readonly read: Read | null
   doubt: ReadDoubt
 }
 
@@ -45,16 +49,20 @@ export class Rounds<Value> {
   /** Each key once. Rejects with the failure of the first key that fails. */
   async read(inquiry: Inquiry, wanted: readonly Wanted[]): Promise<Map<string, Reading<Value>>> {
     const readings = new Map<string, Reading<Value>>()
-    let pending: readonly Case[] = wanted.map((one) => ({ wanted: one, sight: NOTHING, doubt: 'absent' }))
+    let pending: readonly Case[] = wanted.flatMap((one) => {
+      const held = this.#answers.held(inquiry, one.key)
+      if (held) readings.set(one.key, held)
+      return held ? [] : [{ wanted: one, sight: NOTHING, read: null, doubt: 'absent' }]
+    })
+    if (pending.length === 0) return readings
     // Ends with the budget: what is pending then is answered by its contract.
     for (;;) {
       pending = await this.#round(inquiry, pending, readings)
       if (pending.length === 0) return readings
       await inquiry.budget.pause(this.#scope.host.timings.pollMs)
       if (!inquiry.budget.isOver) continue
-      for (const { wanted, sight } of pending) {
-        readings.set(wanted.key, this.#answers.outOfTime(inquiry, sight.cell))
-      }
+      const late = async (one: Case) => readings.set(one.wanted.key, await this.#answers.outOfTime(inquiry, asked(one)))
+      await Promise.all(pending.map(late))
       return readings
     }
   }
@@ -77,6 +85,7 @@ export class Rounds<Value> {
 
   async #look(inquiry: Inquiry, pending: readonly Case[]): Promise<readonly Case[]> {
     const wanted = pending.map((one) => one.wanted)
+    const reads = wanted.map((one) => this.#scope.memory?.begin(one.key) ?? null)
     const looked = inquiry.isBypass ? lookAtViews(this.#scope, wanted) : look(this.#scope, wanted)
     const looking = looked.then((sights) => lookAround(this.#scope, sights))
     // Without a signal Redis' own bound is enough: a hit costs no more than its MGET.
@@ -84,7 +93,7 @@ export class Rounds<Value> {
     return wanted.map((one, i) => {
       const sight = seen?.[i]
       if (sight?.view) this.#scope.host.announced.met(sight.view)
-      return { wanted: one, sight: sight ?? NOTHING, doubt: sight ? 'absent' : 'redis-away' }
+      return { wanted: one, sight: sight ?? NOTHING, read: reads[i]!, doubt: sight ? 'absent' : 'redis-away' }
     })
   }
 
@@ -93,10 +102,26 @@ export class Rounds<Value> {
     if (one.doubt === 'redis-away') return 'bare'
     const { view, cell } = one.sight
     const verdict = judge(view, cell, inquiry.terms, Date.now())
-    if (verdict.fresh) return this.#answers.hit(inquiry, cell!, verdict.position) ?? 'refill'
-    one.doubt = verdict.doubt
-    if (verdict.doubt === 'behind-session' && performance.now() < inquiry.watermarkDeadline) return 'again'
+    const isOver = verdict.fresh && isExpired(cell!, this.#scope.keyspace.contract, Date.now())
+    if (verdict.fresh && !isOver) return this.#hit(inquiry, one, verdict.position) ?? 'refill'
+    one.doubt = verdict.fresh ? 'expired' : verdict.doubt
+    if (inquiry.takesAny) return this.#answers.stale(inquiry, asked(one)) ?? 'refill'
+    if (one.doubt === 'behind-session' && performance.now() < inquiry.watermarkDeadline) return 'again'
     return this.#staleWhileRefreshed(inquiry, one) ?? (isBlind(one) ? 'bare' : 'refill')
+  }
+
+  /** A value whose time is nearly over, or its soft one is, is loaded anew behind the reader that is handed it. */
+  #hit(inquiry: Inquiry, one: Case, position: Position): Reading<Value> | null {
+    const { memory, keyspace } = this.#scope
+    const { wanted, sight, read } = one
+    const reading = this.#answers.hit(inquiry, sight.cell!, position)
+    if (reading === null) return null
+    const payload = decodePayload(sight.cell!.payload)
+    const isNegative = reading.value === undefined || reading.value === null
+    if (read) memory?.keep(read, wanted.key, keyspace, sight, payload, reading.value)
+    const isDue = Date.now() >= dueAt(payload, keyspace.contract, isNegative, Math.random())
+    if (isDue) this.#refreshBehind(one, { ...inquiry.terms, demand: null })
+    return reading
   }
 
   /**
@@ -114,7 +139,7 @@ export class Rounds<Value> {
   #staleWhileRefreshed(inquiry: Inquiry, one: Case): Reading<Value> | null {
     const isChanged = one.doubt === 'retained' || one.doubt === 'floor'
     if (this.#scope.keyspace.contract.reaction !== 'refresh' || !isChanged) return null
-    const stale = this.#answers.stale(inquiry, { cell: one.sight.cell, doubt: one.doubt })
+    const stale = this.#answers.stale(inquiry, asked(one))
     if (stale) this.#refreshBehind(one, { ...inquiry.terms, demand: null })
     return stale
   }
@@ -134,13 +159,13 @@ export class Rounds<Value> {
   #refilled(inquiry: Inquiry, missed: readonly Case[]): Promise<Step<Value>[]> {
     const joined = missed.map((one) => this.#flights.find(one.wanted.key, inquiry.terms.demand !== null))
     const leading = missed.filter((_, i) => joined[i] === null)
-    const mayWait = (one: Case) => !this.#answers.mayServe(inquiry, one.sight.cell)
+    const mayWait = (one: Case) => !this.#answers.mayServe(inquiry, asked(one))
     const led = this.#launch(leading, inquiry.terms, mayWait).values()
     return Promise.all(
       missed.map(async (one, i) => {
         const flight = joined[i]
         if (!flight) return this.#land(inquiry, one, led.next().value!, judgeLoaded)
-        const stale = this.#answers.stale(inquiry, { cell: one.sight.cell, doubt: one.doubt })
+        const stale = this.#answers.stale(inquiry, asked(one))
         return stale ?? this.#land(inquiry, one, flight, judgeJoined)
       }),
     )
@@ -192,14 +217,14 @@ export class Rounds<Value> {
   /** @param judgeIt `judgeLoaded` for who began the flight, `judgeJoined` for who joined it */
   async #land(inquiry: Inquiry, one: Case, flight: Flight<Value>, judgeIt: typeof judgeLoaded): Promise<Step<Value>> {
     const brought = await flight.wait(inquiry.budget)
-    if (brought === null) return this.#answers.outOfTime(inquiry, one.sight.cell)
+    if (brought === null) return this.#answers.outOfTime(inquiry, asked(one))
     switch (brought.code) {
       case 'loaded':
         return this.#judged(inquiry, one, brought, judgeIt)
       case 'failed': {
         // Who joined a load of several keys did not ask for the others: he loads his own.
         if (brought.isShared && judgeIt === judgeJoined) return againUntil(inquiry.leaseDeadline)
-        return this.#answers.failed(inquiry, { cell: one.sight.cell, doubt: one.doubt }, brought.error)
+        return this.#answers.failed(inquiry, asked(one), brought.error)
       }
       case 'unleased':
         return this.#unleased(inquiry, one, brought.why)
@@ -210,7 +235,7 @@ export class Rounds<Value> {
     if (why === 'redis-away') one.doubt = 'redis-away'
     if (why === 'changed') return againUntil(inquiry.leaseDeadline)
     if (why !== 'busy') return 'bare'
-    const stale = this.#answers.stale(inquiry, { cell: one.sight.cell, doubt: one.doubt })
+    const stale = this.#answers.stale(inquiry, asked(one))
     return stale ?? againUntil(inquiry.leaseDeadline)
   }
 
@@ -224,13 +249,13 @@ export class Rounds<Value> {
     const terms = { ...inquiry.terms, announcedEpoch: this.#scope.host.announced.newest }
     const verdict = judgeIt(view, loaded, terms, Date.now())
     if (verdict.fresh) return this.#answers.loaded(inquiry, brought, verdict.position, one.doubt)
+    const unshown = () => this.#answers.unshown(inquiry, { ...asked(one), doubt: verdict.doubt }, brought)
+    if (inquiry.takesAny) return unshown()
     const mayNotBeHis = loaded.label !== null || terms.demand !== null
     if (judgeIt === judgeJoined && mayNotBeHis) return againUntil(inquiry.leaseDeadline)
     // A dependency that the load was the first to name requires more of it: the cell names it from now on.
     if (verdict.doubt === 'floor') return brought.isStored ? againUntil(inquiry.leaseDeadline) : 'bare'
-    if (loaded.label === null || !mayPass(verdict.doubt, loaded, inquiry)) {
-      return this.#answers.unshown(inquiry, brought, verdict.doubt)
-    }
+    if (loaded.label === null || !mayPass(verdict.doubt, loaded, inquiry)) return unshown()
     if (!brought.isStored) await this.#seenIsCovered(inquiry, one.wanted)
     return 'again'
   }
@@ -248,6 +273,23 @@ export class Rounds<Value> {
 /** Nothing is known of a dependency's partition: a lease of the key's own would not help. */
 function isBlind({ doubt, sight }: Case): boolean {
   return sight.dependencies.length > 0 && (doubt === 'no-view' || doubt === 'gap')
+}
+
+function asked({ wanted, sight, doubt }: Case): Unproven {
+  return { wanted, cell: sight.cell, doubt }
+}
+
+/** Whether a live value is there only to be served when its load fails. A malformed one is found out when it is decoded. */
+function isExpired({ payload }: Cell, { ttlMs, staleIfErrorMs }: Contract, now: number): boolean {
+  return staleIfErrorMs > 0 && now - storedAtOf(payload) > ttlMs
+}
+
+function storedAtOf(payload: Buffer): number {
+  try {
+    return decodePayload(payload).storedAt
+  } catch {
+    return Number.POSITIVE_INFINITY
+  }
 }
 
 function againUntil(deadline: number): 'again' | 'bare' {
