@@ -15,11 +15,14 @@ export interface Report {
 type Column = readonly [heading: string, of: (turn: Turn) => number | null, digits: number]
 
 const SPEED: readonly Column[] = [
-  ['L1 hit, 1,000/s', (t) => t.speed.memoryPerSecond && t.speed.memoryPerSecond / 1_000, 0],
+  ['L1 hits, 1,000/s', (t) => t.speed.memory && t.speed.memory.perSecond / 1_000, 0],
+  ['CPU µs each', (t) => t.speed.memory?.cpuUs ?? null, 1],
   ['L2 hit, µs', (t) => t.speed.redis.medianUs, 0],
   ['L2 hits, /s', (t) => t.speed.redis.perSecond, 0],
+  ['CPU µs each', (t) => t.speed.redis.cpuUs, 0],
   ['miss, µs', (t) => t.speed.miss.medianUs, 0],
   ['misses, /s', (t) => t.speed.miss.perSecond, 0],
+  ['CPU µs each', (t) => t.speed.miss.cpuUs, 0],
   ['stampede, ms', (t) => t.speed.herd.ms, 1],
   ['loads', (t) => t.speed.herd.loads, 1],
   ['of 4 apps, ms', (t) => t.speed.herdOfFour.ms, 1],

@@ -17,11 +17,16 @@ const READERS = 32
 const HERD = 1_000
 const APPS_IN_HERD = 4
 
-export interface Rate {
+export interface Rate extends Throughput {
   /** Of one read after the other. */
   readonly medianUs: number
-  /** Of many readers at once. */
+}
+
+/** Of many readers at once, or as fast as one reader goes where nobody waits for anything. */
+export interface Throughput {
   readonly perSecond: number
+  /** What the process itself takes for a read; it says more than the clock where others use the machine, too. */
+  readonly cpuUs: number
 }
 
 export interface Herd {
@@ -32,7 +37,7 @@ export interface Herd {
 
 export interface Speed {
   /** Null for what keeps nothing in memory. */
-  readonly memoryPerSecond: number | null
+  readonly memory: Throughput | null
   readonly redis: Rate
   readonly miss: Rate
   readonly herd: Herd
@@ -46,7 +51,7 @@ export async function measureSpeed(library: Library, place: Place): Promise<Spee
   // Opened only now: what is told to apps that are there may fill their memories.
   await using second = await library.open(loads.place)
   return {
-    memoryPerSecond: library.hasNoMemory ? null : await memoryRate(library, loads.place, first),
+    memory: library.hasNoMemory ? null : await memoryRate(library, loads.place, first),
     // The second app has nothing in its memory; whatever it finds is in Redis.
     redis: await loads.none(() => rateOf(second, idsOf('redis'))),
     miss: await rateOf(first, idsOf('miss')),
@@ -55,14 +60,14 @@ export async function measureSpeed(library: Library, place: Place): Promise<Spee
   }
 }
 
-async function memoryRate(library: Library, place: Place, app: App): Promise<number> {
+async function memoryRate(library: Library, place: Place, app: App): Promise<Throughput> {
   if (!library.openInMemory) return memoryReads(app)
   await using inMemory = await library.openInMemory(place)
   return await memoryReads(inMemory)
 }
 
 /** Reads that are answered without a turn of the event loop would hold it up: one is let by now and then. */
-async function memoryReads(app: App): Promise<number> {
+async function memoryReads(app: App): Promise<Throughput> {
   const ids = idsOf('memory')
   let reads = 0
   const readFor = async (ms: number) => {
@@ -75,9 +80,20 @@ async function memoryReads(app: App): Promise<number> {
   }
   await readFor(MEMORY_MS / 2)
   reads = 0
-  const begin = performance.now()
+  const spent = new Spent()
   await readFor(MEMORY_MS)
-  return (reads * 1_000) / (performance.now() - begin)
+  return spent.over(reads)
+}
+
+/** Time and processor since it was made. */
+class Spent {
+  readonly #begin = performance.now()
+  readonly #cpu = process.cpuUsage()
+
+  over(reads: number): Throughput {
+    const { user, system } = process.cpuUsage(this.#cpu)
+    return { perSecond: (reads * 1_000) / (performance.now() - this.#begin), cpuUs: (user + system) / reads }
+  }
 }
 
 async function rateOf(app: App, ids: readonly number[]): Promise<Rate> {
@@ -88,13 +104,13 @@ async function rateOf(app: App, ids: readonly number[]): Promise<Rate> {
     times.push(performance.now() - begin)
   }
   const rest = ids.slice(ALONE)
-  const begin = performance.now()
+  const spent = new Spent()
   let next = 0
   const reader = async () => {
     while (next < rest.length) await app.get(rest[next++]!)
   }
   await Promise.all(Array.from({ length: READERS }, reader))
-  return { medianUs: median(times) * 1_000, perSecond: (rest.length * 1_000) / (performance.now() - begin) }
+  return { medianUs: median(times) * 1_000, ...spent.over(rest.length) }
 }
 
 async function herdOfFour(library: Library, loads: LoadCount): Promise<Herd> {
