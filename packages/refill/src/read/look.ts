@@ -28,16 +28,15 @@ async function lookInPartition(scope: KeyspaceScope, wanted: readonly Wanted[]):
   return seen.sights.some(isCompressed) ? Promise.all(seen.sights.map((sight) => inflated(scope, sight))) : seen.sights
 }
 
-/** From here on a value is as if it had never been compressed, and whoever decides over it need not wait. */
+/**
+ * From here on a value is as if it had never been compressed, and whoever decides over it need not wait. One that cannot
+ * be read stays as it is, for whoever decodes it finds out: its label tells the lease what was of no use.
+ */
 async function inflated(scope: KeyspaceScope, sight: Sight): Promise<Sight> {
   const { cell, view } = sight
   if (!cell || !isCompressed(sight)) return sight
-  try {
-    return { view, cell: { ...cell, payload: await scope.host.values.inflate(cell.payload) } }
-  } catch (error) {
-    scope.emit({ event: 'redisFailed', error })
-    return { view, cell: null }
-  }
+  const payload = await scope.host.values.inflate(cell.payload)
+  return payload ? { view, cell: { ...cell, payload } } : sight
 }
 
 function isCompressed({ cell }: Sight): boolean {

@@ -45,20 +45,21 @@ export class ValueCodec {
     throw new TidemarkError('VALUE_UNCACHEABLE', 'the serializer gives nothing for the value')
   }
 
-  /** A payload as if its value had not been compressed; as it is when it was not. Throws CELL_MALFORMED. */
-  async inflate(raw: Buffer): Promise<Buffer> {
+  /** A payload as if its value had not been compressed; null when nobody can tell what that was. */
+  async inflate(raw: Buffer): Promise<Buffer | null> {
     if (!isPayloadCompressed(raw)) return raw
-    const payload = decodePayload(raw)
     try {
+      const payload = decodePayload(raw)
       const body = await this.#decompressed(payload.codec >> COMPRESSION_SHIFT, payload.body)
       return encodePayload({ ...payload, codec: payload.codec & FORM_MASK, body })
     } catch {
-      throw malformed(`cannot be decompressed (codec ${payload.codec})`)
+      return null
     }
   }
 
   /** Of what was inflated. Throws CELL_MALFORMED when no serializer of this app's wrote it, or it is no value at all. */
   decode({ codec, body }: Encoded): unknown {
+    if (codec > FORM_MASK) throw malformed(`cannot be decompressed (codec ${codec}), or would be larger than may be`)
     const form = this.#forms.find(({ id }) => id === codec)
     if (!form) throw malformed(`was written by serializer ${codec}, which this app does not have`)
     try {
