@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { defineSource, keyFor, partitionOf } from '@tidemark/protocol'
 import { openTidemark } from '@tidemark/refill'
-import { PipelineContext } from './pipeline/pipeline-context.ts'
+import { PipelineContext, quietRedis } from './pipeline/pipeline-context.ts'
 
 const BESIDE = { vault: { key: 'vault:{id}', tables: { 'public.vault': { id: 'id' } } } } as const
 const KEYSPACES = { hot: { key: 'hot:{id}', tables: { 'public.hot': { id: 'id' } } }, ...BESIDE } as const
@@ -27,8 +27,8 @@ beforeAll(async () => {
 
 afterAll(() => context?.[Symbol.asyncDispose]())
 
-async function accounts() {
-  const { name, redis, primary, replica } = context
+async function accounts(redis = context.redis) {
+  const { name, primary, replica } = context
   const source = defineSource({ name, partitions: PARTITIONS, keyPrefix: name, keyspaces: KEYSPACES })
   const tidemark = await openTidemark({
     source,
@@ -131,4 +131,16 @@ test('a session’s snapshot holds what it wrote', async () => {
   await session.write((db) => db.query('update hot set n = n + 7 where id = 5'))
   const { values } = await tidemark.snapshot([vault.at({ id: 5 }), hot.at({ id: 5 })], { session })
   expect(values[1]).toBe(before + 7)
+})
+
+test('without Redis all are loaded in one transaction from the primary, at no known position', async () => {
+  const away = quietRedis('redis://127.0.0.1:1')
+  try {
+    const { tidemark, hot, vault } = await accounts(away)
+    const taken = await tidemark.snapshot([hot.at({ id: 7 }), vault.at({ id: 7 }), hot.at({ id: 7 })])
+    expect(taken).toMatchObject({ position: null, from: 'primary', freshness: 'fresh', loaded: 2 })
+    expect(taken.values).toEqual([await hot.get({ id: 7 }), await vault.get({ id: 7 }), taken.values[0]])
+  } finally {
+    away.disconnect()
+  }
 })
