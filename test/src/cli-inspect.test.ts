@@ -20,7 +20,7 @@ test('a key is told with all that is known of it, and I2 broken by hand is told 
     /^hot:7: keyspace hot \(hot:\{id\}\), partition \d$/m,
     /^region eu-west$/m,
     /view +epoch 1, next offset \d+, last beat .* ago$/m,
-    /cell +live, \[1\/\S+, 1\/\S+\], 2 B, loaded .* ago, .* left$/m,
+    /cell +live, \[1\/\S+, 1\/\S+\], 16 B, loaded .* ago, .* left$/m,
     /value +41$/m,
     /lease +none$/m,
     /tombstone +1\/\S+ in generation 0$/m,

@@ -65,7 +65,16 @@ test('what is told carries names and counts, never a key or a value', async () =
   using events = new RefillEvents()
   await everything(shop)
   const told = new Set(events.all.map((e) => e.event))
-  const kinds = ['leaseWait', 'read', 'readFailed', 'redisFailed', 'refill', 'replicaLagging', 'sourceFailed']
+  const kinds = [
+    'leaseWait',
+    'read',
+    'readFailed',
+    'redisFailed',
+    'refill',
+    'replicaAwaited',
+    'replicaLagging',
+    'sourceFailed',
+  ]
   expect([...told].sort()).toEqual(kinds)
   for (const text of written(events.all)) {
     expect(text).not.toContain(String(SECRET_ID))

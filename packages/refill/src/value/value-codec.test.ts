@@ -117,6 +117,7 @@ test.each([
   ['numbers that JSON has none for', [-0, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]],
   ['undefined, in an object and in an array', { a: undefined, b: [undefined] }],
   ['an array with holes', Object.assign([1], { 2: 3 })],
+  ['what hides that it turns itself into JSON', Object.defineProperty({ id: 1 }, 'toJSON', { value: () => 'x' })],
   ['an object without prototype', { row: Object.assign(Object.create(null), { id: 1 }) }],
   ['deeper than JSON is looked into', Array.from({ length: 100 }).reduce<unknown>((inner) => ({ inner }), 1)],
 ])('%s comes back as it was', async (_, value) => {
