@@ -15,6 +15,8 @@ type Answers = ReadonlyMap<string, RequireResult>
 
 const NO_BOUNDS = boundsOf([])
 
+export const NOTHING_SEEN: WideSight = { view: null, cell: null, dependencies: [], bounds: NO_BOUNDS }
+
 /**
  * Asks the partitions of the cells' dependencies, all at once, by one command each. Null as before where Redis did not
  * answer for the key, and where it does not for a dependency.

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Feed, type FeedSubscriber, type Loss, type Payload, type Sight, type Terms } from '@tidemark/guard'
 import { type Keyspace, partitionOf, type Source } from '@tidemark/protocol'
+import { inTime } from '../deadline.ts'
 import { emit } from '../events.ts'
-import { inTime } from '../read/deadline.ts'
 import { type Answer, Copies, type Read } from './copies.ts'
 import { copyOf } from './copy.ts'
 

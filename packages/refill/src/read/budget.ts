@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { TidemarkError } from '@tidemark/protocol'
 
 /** How long one call may still take, and whether its caller still wants it. Every wait of the call goes through it. */
 export class Budget {
@@ -44,26 +43,5 @@ export class Budget {
       this.signal?.throwIfAborted()
       throw error
     }
-  }
-}
-
-/** Calls with a signal of its own, aborted by the given one or after `ms`; rejects with its reason then. */
-export async function withDeadline<T>(
-  call: (signal: AbortSignal) => Promise<T>,
-  { ms, signal, who }: { readonly ms: number; readonly signal: AbortSignal | undefined; readonly who: string },
-): Promise<T> {
-  signal?.throwIfAborted()
-  const deadline = new AbortController()
-  const { promise: ended, reject } = Promise.withResolvers<never>()
-  const late = () => deadline.abort(new TidemarkError('DEADLINE_EXCEEDED', `${who} took longer than ${ms} ms`))
-  const aborted = () => deadline.abort(signal!.reason)
-  const timer = setTimeout(late, ms)
-  signal?.addEventListener('abort', aborted, { once: true })
-  deadline.signal.addEventListener('abort', () => reject(deadline.signal.reason), { once: true })
-  try {
-    return await Promise.race([call(deadline.signal), ended])
-  } finally {
-    clearTimeout(timer)
-    signal?.removeEventListener('abort', aborted)
   }
 }

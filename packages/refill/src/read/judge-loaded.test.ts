@@ -3,7 +3,7 @@ import type { Demand, Terms, View } from '@tidemark/guard'
 import { ORIGIN, position, version } from '@tidemark/protocol'
 import type { Loaded } from '../sources/labelled-load.ts'
 import type { Standing } from '../sources/standing.ts'
-import { judgeLoaded } from './judge-loaded.ts'
+import { judgeJoined, judgeLoaded } from './judge-loaded.ts'
 
 const NOW = 1_700_000_000_000
 const at = (lsn: number, epoch = 1) => position(epoch, BigInt(lsn))
@@ -142,5 +142,33 @@ describe('an unlabelled load', () => {
     expect(judged({ ...UNLABELLED, loadedAt: NOW - 1_000 })).toMatchObject({ fresh: true })
     expect(judged({ ...UNLABELLED, loadedAt: NOW - 1_001 })).toEqual(doubts('too-old'))
     expect(judged({ ...UNLABELLED, loadedAt: NOW - 1_001 }, { view: null })).toEqual(doubts('too-old'))
+  })
+})
+
+describe('what another reader’s flight brought', () => {
+  const joined = (loaded: Loaded<unknown>, { demand = null as Demand | null, announcedEpoch = 0 } = {}) =>
+    judgeJoined(VIEW, loaded, { ...TERMS, demand, announcedEpoch }, NOW)
+
+  test('is fresh by its label for who asks nothing more', () => {
+    expect(joined(PRIMARY)).toEqual({ fresh: true, position: at(500) })
+    expect(joined(REPLICA)).toEqual({ fresh: true, position: at(600) })
+  })
+
+  test('I7 may lack what a session wrote, be it from the primary itself: the load may have begun before', () => {
+    const demand = { own: at(550), seen: ORIGIN }
+    expect(judged(PRIMARY, { demand })).toMatchObject({ fresh: true })
+    expect(joined(PRIMARY, { demand })).toEqual(doubts('behind-session'))
+    expect(joined(REPLICA, { demand })).toMatchObject({ fresh: true })
+  })
+
+  test('I7 without a label is nothing that a session can be shown, whatever it asks', () => {
+    expect(joined(UNLABELLED)).toEqual({ fresh: true, position: null })
+    expect(joined(UNLABELLED, { demand: { own: at(1), seen: ORIGIN } })).toEqual(doubts('behind-session'))
+  })
+
+  test('I7 is not believed by who has met a newer epoch', () => {
+    expect(joined(PRIMARY, { announcedEpoch: 2 })).toEqual(doubts('unannounced'))
+    expect(joined(REPLICA, { announcedEpoch: 2 })).toEqual(doubts('unannounced'))
+    expect(joined({ ...REPLICA, standing: null })).toEqual(doubts('unannounced'))
   })
 })

@@ -2,7 +2,7 @@ import { isNativeError } from 'node:util/types'
 import type { RedisClient } from '@tidemark/guard'
 import { isTidemarkError, TidemarkError } from '@tidemark/protocol'
 import { BrokenCircuitError, CircuitState, ConsecutiveBreaker, circuitBreaker, handleAll } from 'cockatiel'
-import { inTime } from './deadline.ts'
+import { inTime } from '../deadline.ts'
 
 /** What a command is refused with that was not sent, since those before it had no answer. */
 export class PassedBy extends TidemarkError {

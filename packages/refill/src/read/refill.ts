@@ -1,14 +1,14 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { encodePayload, type LeaseResult, type NewPayload, type Sight, type Terms, type View } from '@tidemark/guard'
-import { maxPosition, misfitOf, ORIGIN, type Position } from '@tidemark/protocol'
+import { isTidemarkError, maxPosition, misfitOf, ORIGIN, type Position } from '@tidemark/protocol'
+import { withDeadline } from '../deadline.ts'
 import { type WideSight, widened } from '../dependencies/dependency-look.ts'
 import type { RefillOutcome } from '../events.ts'
 import type { Connection } from '../sources/database.ts'
 import { type Load, type Loaded, LoadFailure } from '../sources/labelled-load.ts'
 import type { FromSource } from '../sources/sources.ts'
 import type { Encoded } from '../value/value-codec.ts'
-import { withDeadline } from './budget.ts'
 import type { Brought, Flight } from './flights.ts'
 import type { Wanted } from './inquiry.ts'
 import type { KeyspaceScope } from './keyspace-scope.ts'
@@ -88,9 +88,10 @@ export class Refill<Value> {
   async bare(errands: readonly Errand<Value>[], shown: Position | null, signal: AbortSignal): Promise<void> {
     try {
       const load = this.#boundLoad(errands)
-      const got = await this.#inTime(
+      const got = await loadInTime(
         (within) =>
           this.#scope.host.sources.loadFromPrimary(this.#scope.keyspace.name, load(within), shown, { signal: within }),
+        this.#scope.host.timings.loadMs,
         signal,
       )
       for (const [i, { flight, sight }] of errands.entries()) {
@@ -156,7 +157,7 @@ export class Refill<Value> {
     terms: Terms,
     signal: AbortSignal,
   ): Promise<FromSource<readonly Value[]>> {
-    const { sources } = this.#scope.host
+    const { sources, timings } = this.#scope.host
     const required = maxPosition(
       ORIGIN,
       ...leased.flatMap(({ answer, errand }) => [answer.required, errand.sight.bounds.required]),
@@ -167,26 +168,15 @@ export class Refill<Value> {
     )
     const replicasMayServe = leased.every(({ errand }) => isBeatRecent(errand.sight, terms))
     const load = this.#boundLoad(leased.map((one) => one.errand))
-    return this.#inTime((within) => {
-      const need = { required, granted, demand: terms.demand }
-      return sources.load(terms.keyspace, load(within), need, { replicasMayServe, signal: within })
-    }, signal)
+    const need = { required, granted, demand: terms.demand }
+    const call = (within: AbortSignal) =>
+      sources.load(terms.keyspace, load(within), need, { replicasMayServe, signal: within })
+    return loadInTime(call, timings.loadMs, signal)
   }
 
   #boundLoad(errands: readonly Errand<Value>[]): (signal: AbortSignal) => Load<readonly Value[]> {
     const params = errands.map((errand) => errand.wanted.params)
     return (signal) => (db) => this.#loadAll(db, params, { signal })
-  }
-
-  /** A load that hangs is a load that failed. */
-  async #inTime<T>(call: (signal: AbortSignal) => Promise<T>, signal: AbortSignal): Promise<T> {
-    const { loadMs } = this.#scope.host.timings
-    try {
-      return await withDeadline(call, { ms: loadMs, signal, who: 'a load' })
-    } catch (cause) {
-      if (isDeadline(cause)) throw new LoadFailure('load took too long', { cause })
-      throw cause
-    }
   }
 
   /** Stores what was loaded, if it may be cached. Whatever happens the lease is over then. */
@@ -235,12 +225,10 @@ export class Refill<Value> {
     known: Pick<NewPayload, 'costMs' | 'dependencies'>,
   ): Promise<RefillOutcome> {
     const { contract, name } = this.#scope.keyspace
-    const ttlMs = value === undefined || value === null ? contract.negativeTtlMs : contract.ttlMs
+    const isNegative = value === undefined || value === null
+    const ttlMs = isNegative ? contract.negativeTtlMs : contract.ttlMs
     // Kept for the failure of its next load; that there is no such row is not worth it.
-    const keptMs =
-      ttlMs === contract.negativeTtlMs && (value === undefined || value === null)
-        ? ttlMs
-        : ttlMs + contract.staleIfErrorMs
+    const keptMs = isNegative ? ttlMs : ttlMs + contract.staleIfErrorMs
     const why = ttlMs === 0 ? 'not-wanted' : this.#unfit(value, encoded)
     if (label === null || why !== null) {
       await this.release(one)
@@ -275,10 +263,20 @@ function isGranted<T extends { answer: LeaseResult | null }>(asked: T): asked is
 }
 
 /** What a replica shows is known to have been current at the view's beat, not at the time of the load. */
-function isBeatRecent({ view }: Sight, { clockSkewMs, contract }: Terms): boolean {
+export function isBeatRecent({ view }: Sight, { clockSkewMs, contract }: Terms): boolean {
   return view !== null && Date.now() - view.beat + clockSkewMs <= contract.maxStalenessMs
 }
 
-function isDeadline(error: unknown): boolean {
-  return (error as { code?: unknown }).code === 'DEADLINE_EXCEEDED'
+/** A load that hangs is a load that failed. */
+export async function loadInTime<T>(
+  call: (signal: AbortSignal) => Promise<T>,
+  ms: number,
+  signal: AbortSignal | undefined,
+): Promise<T> {
+  try {
+    return await withDeadline(call, { ms, signal, who: 'a load' })
+  } catch (cause) {
+    if (isTidemarkError(cause, 'DEADLINE_EXCEEDED')) throw new LoadFailure('load took too long', { cause })
+    throw cause
+  }
 }

@@ -1,7 +1,6 @@
 import { type Cell, decodePayload, floorOf, judge, type Terms, type View } from '@tidemark/guard'
 import { after, type Contract, maxPosition, ORIGIN, type Position, satisfies } from '@tidemark/protocol'
-import { lookAround, type WideSight } from '../dependencies/dependency-look.ts'
-import { boundsOf } from '../dependencies/effective-view.ts'
+import { lookAround, NOTHING_SEEN, type WideSight } from '../dependencies/dependency-look.ts'
 import type { Read } from '../memory/copies.ts'
 import { type Loaded, LoadFailure } from '../sources/labelled-load.ts'
 import { dueAt } from '../value/early-refresh.ts'
@@ -28,8 +27,6 @@ interface Case {
 /** What comes next for a key: it has been read; look again; load under a lease; or without one. */
 type Step<Value> = Reading<Value> | 'again' | 'refill' | 'bare'
 
-const NOTHING: WideSight = { view: null, cell: null, dependencies: [], bounds: boundsOf([]) }
-
 /**
  * The loop over the keys of one call. Each round looks at what is pending with one MGET a partition, hands over what is
  * fresh, and refills the rest at once. What another loads, or what only a later watermark can show, is pending still.
@@ -52,7 +49,7 @@ export class Rounds<Value> {
     let pending: readonly Case[] = wanted.flatMap((one) => {
       const held = this.#answers.held(inquiry, one.key)
       if (held) readings.set(one.key, held)
-      return held ? [] : [{ wanted: one, sight: NOTHING, read: null, doubt: 'absent' }]
+      return held ? [] : [{ wanted: one, sight: NOTHING_SEEN, read: null, doubt: 'absent' }]
     })
     if (pending.length === 0) return readings
     // Ends with the budget: what is pending then is answered by its contract.
@@ -93,7 +90,7 @@ export class Rounds<Value> {
     return wanted.map((one, i) => {
       const sight = seen?.[i]
       if (sight?.view) this.#scope.host.announced.met(sight.view)
-      return { wanted: one, sight: sight ?? NOTHING, read: reads[i]!, doubt: sight ? 'absent' : 'redis-away' }
+      return { wanted: one, sight: sight ?? NOTHING_SEEN, read: reads[i]!, doubt: sight ? 'absent' : 'redis-away' }
     })
   }
 

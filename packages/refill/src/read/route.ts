@@ -1,5 +1,5 @@
 import { TidemarkError } from '@tidemark/protocol'
-import { withDeadline } from './budget.ts'
+import { withDeadline } from '../deadline.ts'
 import type { Inquiry, Wanted } from './inquiry.ts'
 import type { KeyspaceScope } from './keyspace-scope.ts'
 

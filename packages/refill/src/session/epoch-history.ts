@@ -1,4 +1,4 @@
-import { inTime } from '../read/deadline.ts'
+import { inTime } from '../deadline.ts'
 import type { ConnectionPool } from '../sources/database.ts'
 import { withConnection } from '../sources/database.ts'
 import { type StandingRow, standingOf } from '../sources/standing.ts'

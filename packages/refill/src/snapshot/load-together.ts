@@ -2,11 +2,9 @@ import { randomBytes } from 'node:crypto'
 import { floorOf } from '@tidemark/guard'
 import { after, maxPosition, ORIGIN, type Position } from '@tidemark/protocol'
 import type { Budget } from '../read/budget.ts'
-import { withDeadline } from '../read/budget.ts'
 import type { Brought } from '../read/flights.ts'
-import type { Leased } from '../read/refill.ts'
+import { isBeatRecent, type Leased, loadInTime } from '../read/refill.ts'
 import type { Load } from '../sources/labelled-load.ts'
-import { LoadFailure } from '../sources/labelled-load.ts'
 import type { FromSource, Requirement } from '../sources/sources.ts'
 import type { SeenMember } from './member.ts'
 
@@ -80,18 +78,13 @@ async function loadAll(
 ): Promise<FromSource<readonly unknown[]>> {
   const { scope } = members[0]!.reference
   const { sources, timings } = scope.host
-  const mayReplicas = members.every(({ inquiry, sight }) => !inquiry.isBypass && isBeatRecent(inquiry, sight))
+  const mayReplicas = members.every(({ inquiry, sight }) => !inquiry.isBypass && isBeatRecent(sight, inquiry.terms))
   const call = (within: AbortSignal) => {
     const [load, options] = [partsOf(members, within), { isolation: 'snapshot', signal: within } as const]
     if (need === null) return sources.loadFromPrimary(scope.keyspace.name, load, null, options)
     return sources.load(scope.keyspace.name, load, need, { ...options, replicasMayServe: mayReplicas })
   }
-  try {
-    return await withDeadline(call, { ms: Math.min(leftMs, timings.loadMs), signal, who: 'a load' })
-  } catch (cause) {
-    if ((cause as { code?: unknown }).code !== 'DEADLINE_EXCEEDED') throw cause
-    throw new LoadFailure('load took too long', { cause })
-  }
+  return loadInTime(call, Math.min(leftMs, timings.loadMs), signal)
 }
 
 /** Each cache's own load, for all of its keys, one cache after another on the one connection. */
@@ -108,9 +101,4 @@ function partsOf(members: readonly SeenMember[], signal: AbortSignal): Load<read
     }
     return members.map((member) => values.get(member))
   }
-}
-
-/** What a replica shows is known to have been current at the view's beat, not at the time of the load. */
-function isBeatRecent({ terms }: SeenMember['inquiry'], { view }: SeenMember['sight']): boolean {
-  return view !== null && Date.now() - view.beat + terms.clockSkewMs <= terms.contract.maxStalenessMs
 }

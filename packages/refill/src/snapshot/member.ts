@@ -1,6 +1,5 @@
 import { judge, type Label } from '@tidemark/guard'
-import { lookAround, type WideSight } from '../dependencies/dependency-look.ts'
-import { boundsOf } from '../dependencies/effective-view.ts'
+import { lookAround, NOTHING_SEEN, type WideSight } from '../dependencies/dependency-look.ts'
 import type { Reading } from '../read/answer.ts'
 import type { Inquiry } from '../read/inquiry.ts'
 import type { ReadDoubt } from '../read/judge-loaded.ts'
@@ -22,8 +21,6 @@ export interface SeenMember extends Member {
   readonly exact: Interval | null
 }
 
-const NOTHING: WideSight = { view: null, cell: null, dependencies: [], bounds: boundsOf([]) }
-
 /** Looks at all of them: one MGET a keyspace and partition, all sent before any answer is awaited. */
 export async function lookAtMembers(members: readonly Member[]): Promise<SeenMember[]> {
   const seen = new Map<Member, SeenMember>()
@@ -39,7 +36,7 @@ export async function lookAtMembers(members: readonly Member[]): Promise<SeenMem
 }
 
 function judged(member: Member, sight: WideSight | null): SeenMember {
-  if (sight === null) return { ...member, sight: NOTHING, doubt: 'redis-away', exact: null }
+  if (sight === null) return { ...member, sight: NOTHING_SEEN, doubt: 'redis-away', exact: null }
   const { host } = member.reference.scope
   if (sight.view) host.announced.met(sight.view)
   const verdict = judge(sight.view, sight.cell, member.inquiry.terms, Date.now())

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Demand } from '@tidemark/guard'
 import { type Lsn, lsnOf, type Position, satisfies } from '@tidemark/protocol'
+import { Deadline } from '../deadline.ts'
 import { emit } from '../events.ts'
 import type { Timings } from '../timings.ts'
 import type { Connection, ConnectionPool } from './database.ts'
-import { Deadline } from './deadline.ts'
 import {
   type Isolation,
   type Load,
