@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { RedisServer } from '@tidemark/local'
+import { RedisServer, waitUntil } from '@tidemark/local'
 import { Redis } from 'ioredis'
 import { RefillEvents } from '../../../packages/refill/src/testing/refill-events.ts'
 import type { PhaseReport } from './call-log.ts'
@@ -43,7 +43,7 @@ export const TROUBLES: readonly Trouble[] = [
 
 export interface TroubleReport {
   readonly trouble: PhaseReport
-  /** After Redis was back, and a worker had been there where it was empty. */
+  /** After Redis was back for its client, and a worker had been there where it was empty. */
   readonly recovery: PhaseReport
   /** What was told of the circuit from the beginning of the trouble to the end of the recovery. */
   readonly circuit: readonly string[]
@@ -65,8 +65,11 @@ export async function goThrough(
     shop.log.take('the change')
     await sleep(phaseMs)
     const during = told(shop.log.take(trouble.name))
+    const before = storesIn(events)
     await trouble.end(server)
     if (trouble.losesAll) await shop.trust()
+    // Until its client has found it, it is away all the same, and what is loaded is not stored.
+    await waitUntil('a value is stored again', () => storesIn(events) > before, { timeoutMs: 20_000 })
     shop.log.take('the change')
     await shop.servedAgain()
     await sleep(phaseMs)
@@ -75,6 +78,10 @@ export async function goThrough(
     troubled.set(trouble, { trouble: during, recovery, circuit })
   }
   return { healthy, troubled }
+}
+
+function storesIn(events: RefillEvents): number {
+  return events.all.filter((one) => one.event === 'refill' && one.outcome === 'stored').length
 }
 
 function told(report: PhaseReport): PhaseReport {
