@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals'
 import { waitUntil } from '@tidemark/local'
+import { lsnOf, version } from '@tidemark/protocol'
 import type { Connection } from '../sources/database.ts'
 import { RefillEvents } from '../testing/refill-events.ts'
 import { PRODUCT, type Product, ShopContext } from '../testing/shop-context.ts'
@@ -156,4 +157,29 @@ test('without a view one load serves all who wait, and a session that joined loa
   loading.letGo()
   for (const reading of await Promise.all(readers)) expect(reading).toMatchObject({ freshness: 'fresh', label: null })
   expect(await own).toMatchObject({ value: { cents: 2499 } })
+})
+
+test('I7 a flight is judged by what was known when it began: a session that joins one that missed its write reads it all the same', async () => {
+  await using shop = await ShopContext.open()
+  await shop.trust()
+  const tidemark = await shop.open()
+  const { promise: mayEnd, resolve: letGo } = Promise.withResolvers<void>()
+  let read = 0
+  const loadAndWait = async (db: Connection, params: { id: unknown }) => {
+    const row = await load(db, params)
+    if (read++ === 0) await mayEnd
+    return row
+  }
+  const product = tidemark.cache('product', { load: loadAndWait })
+  const first = product.read({ id: 1 })
+  await waitUntil('the first load has read', () => read === 1, { timeoutMs: 20_000 })
+  const session = tidemark.session()
+  await session.write((db) => db.query('update product set cents = 2499 where id = 1'))
+  await shop.invalidate(1, version(1, lsnOf(await shop.here()) - 1n))
+  await shop.beat()
+  const own = product.read({ id: 1 }, { session })
+  for (let looks = 0; looks < 3; looks++) await shop.redis.ping() // on its connection: then it has looked, and waits
+  letGo()
+  expect(await first).toMatchObject({ value: { cents: 1999 } })
+  expect(await own).toMatchObject({ freshness: 'fresh', value: { cents: 2499 } })
 })

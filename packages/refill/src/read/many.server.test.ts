@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals'
 import type { RedisClient } from '@tidemark/guard'
 import { waitUntil } from '@tidemark/local'
+import { lsnOf, version } from '@tidemark/protocol'
 import type { Connection } from '../sources/database.ts'
 import { RefillEvents } from '../testing/refill-events.ts'
 import { PRODUCT, type Product, ShopContext } from '../testing/shop-context.ts'
@@ -107,4 +108,16 @@ test('more keys than a call may name are refused before anything is asked', asyn
     code: 'KEY_PARAMS_INVALID',
   })
   expect(count.sent).toBe(0)
+})
+
+test('I1 what is loaded together covers what is required of each: no replica that lacks the past of one key loads any', async () => {
+  await using shop = await ShopContext.open()
+  await shop.trust()
+  await shop.replicaCaughtUp()
+  const product = (await shop.open()).cache('product', counted().options)
+  expect((await product.read({ id: 3 })).from).toBe('eu-1')
+  // Further than the replica has replayed: as if it lagged.
+  await shop.invalidate(2, version(1, lsnOf(await shop.here()) + 1_000_000_000n))
+  const readings = await product.readMany(ids(1, 2))
+  expect(readings.map(({ from }) => from)).toEqual(['primary', 'primary'])
 })
