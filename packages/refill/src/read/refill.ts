@@ -12,6 +12,7 @@ import type { Encoded } from '../value/value-codec.ts'
 import type { Brought, Flight } from './flights.ts'
 import type { Wanted } from './inquiry.ts'
 import type { KeyspaceScope } from './keyspace-scope.ts'
+import { whileRenewed } from './lease-renewal.ts'
 
 /** Loads the values of several keys, in their order, by one connection. */
 export type LoadAll<Value> = (
@@ -44,9 +45,6 @@ export interface Leased<E extends Seen = Seen> {
   readonly id: string
   readonly answer: Granted
 }
-
-/** So that a holder who is late once or twice still has it. */
-const RENEWALS_PER_LEASE = 3
 
 /**
  * Refills many keys at once (protocol 6.2–6.4): the leases of all, ONE load for those that were granted, a fill each. The
@@ -126,7 +124,8 @@ export class Refill<Value> {
     const startedAt = performance.now()
     let got: FromSource<readonly Value[]>
     try {
-      got = await this.#load(leased, terms, signal)
+      const renew = () => Promise.all(leased.map((one) => this.lease(one)))
+      got = await whileRenewed(this.#scope.host.timings.leaseMs, renew, () => this.#load(leased, terms, signal))
     } catch (error) {
       await Promise.all(leased.map((one) => this.release(one)))
       for (const { errand } of leased) errand.flight.land({ code: 'failed', error, isShared: leased.length > 1 })
@@ -141,18 +140,7 @@ export class Refill<Value> {
     )
   }
 
-  /** A lease is short, so that a dead holder's ends soon: who lives prolongs it, for the same id is granted it again. */
-  async #load(leased: readonly Leased<Errand<Value>>[], terms: Terms, signal: AbortSignal) {
-    const everyMs = this.#scope.host.timings.leaseMs / RENEWALS_PER_LEASE
-    const renewal = setInterval(() => void Promise.all(leased.map((one) => this.lease(one))), everyMs)
-    try {
-      return await this.#loadNow(leased, terms, signal)
-    } finally {
-      clearInterval(renewal)
-    }
-  }
-
-  #loadNow(
+  #load(
     leased: readonly Leased<Errand<Value>>[],
     terms: Terms,
     signal: AbortSignal,

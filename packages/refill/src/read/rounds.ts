@@ -1,10 +1,11 @@
-import { type Cell, decodePayload, floorOf, judge, type Terms, type View } from '@tidemark/guard'
-import { after, type Contract, maxPosition, ORIGIN, type Position, satisfies } from '@tidemark/protocol'
+import { decodePayload, floorOf, judge, type Terms, type View } from '@tidemark/guard'
+import { after, maxPosition, ORIGIN, type Position, satisfies } from '@tidemark/protocol'
 import { lookAround, NOTHING_SEEN, type WideSight } from '../dependencies/dependency-look.ts'
 import type { Read } from '../memory/copies.ts'
 import { type Loaded, LoadFailure } from '../sources/labelled-load.ts'
 import { dueAt } from '../value/early-refresh.ts'
 import { Answers, type Reading, type Unproven } from './answer.ts'
+import { isExpired } from './expiry.ts'
 import { type Brought, Flight, Flights, Interest } from './flights.ts'
 import type { Inquiry, Wanted } from './inquiry.ts'
 import { judgeJoined, judgeLoaded, type ReadDoubt } from './judge-loaded.ts'
@@ -274,19 +275,6 @@ function isBlind({ doubt, sight }: Case): boolean {
 
 function asked({ wanted, sight, doubt }: Case): Unproven {
   return { wanted, cell: sight.cell, doubt }
-}
-
-/** Whether a live value is there only to be served when its load fails. A malformed one is found out when it is decoded. */
-function isExpired({ payload }: Cell, { ttlMs, staleIfErrorMs }: Contract, now: number): boolean {
-  return staleIfErrorMs > 0 && now - storedAtOf(payload) > ttlMs
-}
-
-function storedAtOf(payload: Buffer): number {
-  try {
-    return decodePayload(payload).storedAt
-  } catch {
-    return Number.POSITIVE_INFINITY
-  }
 }
 
 function againUntil(deadline: number): 'again' | 'bare' {
