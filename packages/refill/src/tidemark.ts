@@ -20,7 +20,7 @@ import {
   tokenInvalid,
 } from './session/token.ts'
 import type { Reference } from './snapshot/reference.ts'
-import { readSnapshot, type Snapshot, type SnapshotOptions } from './snapshot/snapshot.ts'
+import { type Snapshot, type SnapshotOptions, Snapshots } from './snapshot/snapshot.ts'
 import type { ConnectionPool } from './sources/database.ts'
 import { DEFAULT_PRIMARY_LIMIT, type PrimaryLimitOptions, primaryLimitMistakes } from './sources/primary-limit.ts'
 import { Sources } from './sources/sources.ts'
@@ -72,6 +72,7 @@ export class Tidemark<Keys extends Readonly<Record<string, string>> = Readonly<R
   implements AsyncDisposable
 {
   readonly #host: CacheHost
+  readonly #snapshots: Snapshots
   readonly #sessionHost: SessionHost
   readonly #seal: TokenSeal
   readonly #hasSerializer: boolean
@@ -102,6 +103,7 @@ export class Tidemark<Keys extends Readonly<Record<string, string>> = Readonly<R
       refreshes: new Refreshes(options.maxRefreshes ?? DEFAULT_MAX_REFRESHES),
       guardOf: (key) => guards[partitionOf(key, source.partitions)]!,
     }
+    this.#snapshots = new Snapshots(this.#host)
     const history = new EpochHistory(primary, statement)
     this.#sessionHost = {
       primary,
@@ -130,13 +132,13 @@ export class Tidemark<Keys extends Readonly<Record<string, string>> = Readonly<R
 
   /**
    * Values that were all true at one instant, across keys and keyspaces. What in Redis can be shown to be is served; the
-   * rest is loaded in one transaction. Throws as a read does, and UNPROVABLE rather than serve values of two instants.
+   * rest is loaded in one transaction. Throws as a read does, and rather than serve values of two instants.
    */
   snapshot<const References extends readonly Reference<unknown>[]>(
     references: References,
     options: SnapshotOptions = {},
   ): Promise<Snapshot<References>> {
-    return readSnapshot(references, options)
+    return this.#snapshots.read(references, options)
   }
 
   /** A new session, or the one that a token carries. Throws TOKEN_INVALID. */

@@ -111,12 +111,19 @@ export class Answers<Value> {
   /** What is kept for the failure of its load, whatever the contract says else. */
   #spare(inquiry: Inquiry, unproven: Unproven): Reading<Value> | null {
     const { cell } = unproven
-    const isKeptForIt = this.#scope.keyspace.contract.staleIfErrorMs > 0 && !inquiry.isBypass
-    if (inquiry.whenUnprovable === 'route' || cell === null) return null
-    if (isBehind(cell.label.low, inquiry.terms.demand) || !(isKeptForIt || inquiry.whenUnprovable === 'serve-stale')) {
-      return null
-    }
+    if (cell === null || isBehind(cell.label.low, inquiry.terms.demand) || !this.mayStandIn(inquiry)) return null
     return this.#fromCellAsStale(inquiry, unproven)
+  }
+
+  /** Whether what is there may be served for a load that failed, to whoever is not ahead of it. */
+  mayStandIn({ whenUnprovable, isBypass }: Inquiry): boolean {
+    const isKeptForIt = this.#scope.keyspace.contract.staleIfErrorMs > 0 && !isBypass
+    return whenUnprovable === 'serve-stale' || (isKeptForIt && whenUnprovable !== 'route')
+  }
+
+  /** What is of the instant that a stale snapshot is of. Null when it cannot be decoded. */
+  aged({ session }: Inquiry, cell: Cell, doubt: ReadDoubt, position: Position): Reading<Value> | null {
+    return this.#fromCell(session, cell, { freshness: 'stale', doubt, position })
   }
 
   /** Asks another region where the contract says so; else throws the failure. */

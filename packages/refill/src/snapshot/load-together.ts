@@ -1,63 +1,87 @@
-import { randomBytes } from 'node:crypto'
-import { floorOf } from '@tidemark/guard'
-import { after, maxPosition, ORIGIN, type Position } from '@tidemark/protocol'
+import { type Demand, floorOf } from '@tidemark/guard'
+import { after, join, maxPosition, type Position } from '@tidemark/protocol'
 import type { Budget } from '../read/budget.ts'
 import type { Brought } from '../read/flights.ts'
-import { isBeatRecent, type Leased, loadInTime } from '../read/refill.ts'
+import { isBeatRecent, loadInTime } from '../read/refill.ts'
 import type { Load } from '../sources/labelled-load.ts'
 import type { FromSource, Requirement } from '../sources/sources.ts'
 import type { SeenMember } from './member.ts'
+import { MemberLeases } from './member-leases.ts'
 
-type Lease = Leased<SeenErrand>
-interface SeenErrand {
-  readonly wanted: SeenMember['reference']['wanted']
-  readonly sight: SeenMember['sight']
+export type Arrived = Brought<unknown> & { readonly code: 'loaded' }
+
+/** Another loads the member, or its load failed. */
+export type NotLoaded =
+  | { readonly code: 'busy'; readonly member: SeenMember }
+  | { readonly code: 'failed'; readonly member: SeenMember; readonly error: unknown }
+
+export type Together = { readonly code: 'loaded'; readonly brought: readonly Arrived[] } | NotLoaded
+
+export interface LoadTerms {
+  readonly budget: Budget
+  /** Whether there is time to wait for another's load. */
+  readonly mayWait: boolean
+  /** The load must not lack what it covers, and the primary does not. */
+  readonly atLeast: Position
 }
 
 /**
- * Loads keys of several caches in one repeatable-read transaction, and stores each where its lease was to be had. What
- * another loads just now is loaded all the same: its value would be of another instant.
+ * Loads keys of several caches in one repeatable-read transaction, and stores each where its lease was to be had.
  *
  * @param kept what is to be served beside them: the load must not lack what these hold, nor what their watermarks cover
  */
 export async function loadTogether(
   members: readonly SeenMember[],
   kept: readonly SeenMember[],
-  budget: Budget,
-): Promise<Brought<unknown>[]> {
+  { budget, mayWait, atLeast }: LoadTerms,
+): Promise<Together> {
   const startedAt = performance.now()
-  const leases = await Promise.all(members.map(takeLease))
-  let got: FromSource<readonly unknown[]>
+  const known = needOf(members, kept, atLeast)
+  const leases = known === null ? MemberLeases.none() : await MemberLeases.take(members, mayWait)
+  if (!(leases instanceof MemberLeases)) return { code: 'busy', member: leases }
+  const { leaseMs } = members[0]!.reference.scope.host.timings
   try {
-    got = await loadAll(members, needOf(members, kept, leases), budget)
+    const need = known && beyond(known, leases.granted)
+    const got = await leases.whileRenewed(leaseMs, () => loadAll(members, need, budget))
+    return await keep(members, leases, got, performance.now() - startedAt)
   } catch (error) {
-    await Promise.all(leases.map((lease, i) => lease && members[i]!.reference.refill.release(lease)))
-    throw error
+    await leases.release()
+    return { code: 'failed', member: members[0]!, error }
   }
-  const costMs = performance.now() - startedAt
-  return Promise.all(
-    members.map(({ reference, sight }, i) => {
-      const one = { from: got.from, loaded: { ...got.loaded, value: got.loaded.value[i] } }
-      const lease = leases[i]
-      if (lease) return reference.refill.kept(lease, one, costMs)
-      return reference.refill.unkept({ wanted: reference.wanted, sight }, one)
+}
+
+/** Each value on its own way: into Redis where there is a lease. Whatever happens the leases are over then. */
+async function keep(
+  members: readonly SeenMember[],
+  leases: MemberLeases,
+  { from, loaded }: FromSource<readonly unknown[]>,
+  costMs: number,
+): Promise<Together> {
+  const brought = await Promise.all(
+    members.map((member, i) => {
+      const { refill, wanted } = member.reference
+      const one = { from, loaded: { ...loaded, value: loaded.value[i] } }
+      const lease = leases.of(member)
+      return lease ? refill.kept(lease, one, costMs) : refill.unkept({ wanted, sight: member.sight }, one)
     }),
   )
+  const arrived: Arrived[] = []
+  for (const [i, one] of brought.entries()) {
+    if (one.code !== 'loaded') return { code: 'failed', member: members[i]!, error: causeOf(one) }
+    arrived.push(one)
+  }
+  return { code: 'loaded', brought: arrived }
 }
 
-async function takeLease({ reference, inquiry, sight }: SeenMember): Promise<Lease | null> {
-  if (inquiry.isBypass || sight.view === null) return null
-  const errand = { wanted: reference.wanted, sight }
-  const id = randomBytes(8).toString('hex')
-  const answer = await reference.refill.lease({ errand, id })
-  return answer?.code === 'granted' ? { errand, id, answer } : null
-}
-
-/** Null where some partition has no view to label by. Of `granted` all was visible before the load; not of `required`. */
-function needOf(
+/**
+ * What the load must cover, so that what is kept can be exact where it is, and no member's session is ahead of it: what
+ * contracts waive differs. Null where some partition has no view to label by. Of `granted` all was visible before the
+ * load; not of `required`.
+ */
+export function needOf(
   members: readonly SeenMember[],
   kept: readonly SeenMember[],
-  leases: readonly (Lease | null)[],
+  atLeast: Position,
 ): Requirement | null {
   const seen = [...members, ...kept]
   if (seen.some(({ sight }) => sight.view === null || sight.view.gap !== undefined)) return null
@@ -65,10 +89,18 @@ function needOf(
     const view = sight.view!
     return [view.watermark, after(view.newest), floorOf(view, reference.scope.keyspace.name), sight.bounds.granted]
   })
-  const leased = leases.flatMap((lease) => (lease ? [lease.answer.required, lease.answer.granted] : []))
-  const granted = maxPosition(ORIGIN, ...shown, ...leased)
+  const granted = maxPosition(atLeast, ...shown)
   const held = kept.map(({ sight }) => sight.cell!.label.high)
-  return { granted, required: maxPosition(granted, ...held), demand: seen[0]!.inquiry.terms.demand }
+  return { granted, required: maxPosition(granted, ...held), demand: demandOfAll(seen) }
+}
+
+function demandOfAll(seen: readonly SeenMember[]): Demand | null {
+  const joined = (a: Demand | null, b: Demand) => (a ? { own: join(a.own, b.own), seen: join(a.seen, b.seen) } : b)
+  return seen.flatMap(({ inquiry }) => inquiry.terms.demand ?? []).reduce<Demand | null>(joined, null)
+}
+
+function beyond({ granted, required, demand }: Requirement, leased: Position): Requirement {
+  return { granted: maxPosition(granted, leased), required: maxPosition(required, leased), demand }
 }
 
 async function loadAll(
@@ -101,4 +133,8 @@ function partsOf(members: readonly SeenMember[], signal: AbortSignal): Load<read
     }
     return members.map((member) => values.get(member))
   }
+}
+
+function causeOf(one: Exclude<Brought<unknown>, Arrived>): unknown {
+  return one.code === 'failed' ? one.error : new Error(one.why)
 }

@@ -1,11 +1,14 @@
 import { judge, type Label } from '@tidemark/guard'
+import { maxPosition } from '@tidemark/protocol'
 import { lookAround, NOTHING_SEEN, type WideSight } from '../dependencies/dependency-look.ts'
 import type { Reading } from '../read/answer.ts'
+import type { Budget } from '../read/budget.ts'
+import { isExpired } from '../read/expiry.ts'
 import type { Inquiry } from '../read/inquiry.ts'
 import type { ReadDoubt } from '../read/judge-loaded.ts'
-import { look } from '../read/look.ts'
+import { look, lookAtViews } from '../read/look.ts'
 import type { Reference } from './reference.ts'
-import { exactInterval, holdsOver, type Interval } from './snapshot-choice.ts'
+import { exactInterval, holdsOver, type Interval, isOfAnInstant } from './snapshot-choice.ts'
 
 /** One key of a snapshot, and what is asked of it. */
 export interface Member {
@@ -18,43 +21,55 @@ export interface SeenMember extends Member {
   readonly sight: WideSight
   /** Why what is there cannot be used; null when it is fresh. */
   readonly doubt: ReadDoubt | null
+  /** Where it is exact, be it fresh or not; null when that is nowhere. */
   readonly exact: Interval | null
 }
 
 /** Looks at all of them: one MGET a keyspace and partition, all sent before any answer is awaited. */
-export async function lookAtMembers(members: readonly Member[]): Promise<SeenMember[]> {
+export async function lookAtMembers(members: readonly Member[], budget: Budget): Promise<SeenMember[]> {
   const seen = new Map<Member, SeenMember>()
   const byScope = Map.groupBy(members, (member) => member.reference.scope)
-  await Promise.all(
+  const looking = Promise.all(
     [...byScope].map(async ([scope, ofOne]) => {
       const wanted = ofOne.map((member) => member.reference.wanted)
-      const sights = await lookAround(scope, await look(scope, wanted))
+      const looked = ofOne[0]!.inquiry.isBypass ? lookAtViews(scope, wanted) : look(scope, wanted)
+      const sights = await lookAround(scope, await looked)
       for (const [i, member] of ofOne.entries()) seen.set(member, judged(member, sights[i]!))
     }),
   )
-  return members.map((member) => seen.get(member)!)
+  // Without a signal Redis' own bound is enough.
+  await (budget.signal ? budget.within(looking) : looking)
+  return members.map((member) => seen.get(member) ?? judged(member, null))
 }
 
 function judged(member: Member, sight: WideSight | null): SeenMember {
   if (sight === null) return { ...member, sight: NOTHING_SEEN, doubt: 'redis-away', exact: null }
-  const { host } = member.reference.scope
-  if (sight.view) host.announced.met(sight.view)
-  const verdict = judge(sight.view, sight.cell, member.inquiry.terms, Date.now())
-  const isUsable = verdict.fresh && !member.inquiry.isBypass
-  return {
-    ...member,
-    sight,
-    doubt: verdict.fresh ? (isUsable ? null : 'bypass') : verdict.doubt,
-    exact: isUsable ? exactInterval(sight.cell!.label, sight.view!) : null,
-  }
+  if (sight.view) member.reference.scope.host.announced.met(sight.view)
+  const doubt = doubtOf(member, sight)
+  const exact = isOfAnInstant(doubt) ? exactInterval(sight.cell!.label, sight.view!) : null
+  return { ...member, sight, doubt, exact }
 }
 
-/** What is fresh in Redis, to be handed over; null when it cannot be decoded. */
-export function handedOver({ reference, inquiry, sight }: SeenMember): Reading<unknown> | null {
-  const cell = sight.cell!
-  const { low } = cell.label
-  const { watermark } = sight.view!
-  return reference.answers.hit(inquiry, cell, low > watermark ? low : watermark)
+function doubtOf({ reference, inquiry }: Member, { view, cell }: WideSight): ReadDoubt | null {
+  if (inquiry.isBypass) return 'bypass'
+  const now = Date.now()
+  const verdict = judge(view, cell, inquiry.terms, now)
+  if (!verdict.fresh) return verdict.doubt
+  return isExpired(cell!, reference.scope.keyspace.contract, now) ? 'expired' : null
+}
+
+/** What is in Redis of each, to be handed over; null when one of them cannot be decoded. */
+export function handOver(seen: readonly SeenMember[]): Map<string, Reading<unknown>> | null {
+  const readings = new Map<string, Reading<unknown>>()
+  for (const { reference, inquiry, sight, doubt } of seen) {
+    const cell = sight.cell!
+    const position = maxPosition(cell.label.low, sight.view!.watermark)
+    const { answers, wanted } = reference
+    const reading = doubt === null ? answers.hit(inquiry, cell, position) : answers.aged(inquiry, cell, doubt, position)
+    if (reading === null) return null
+    readings.set(wanted.key, reading)
+  }
+  return readings
 }
 
 /** How all that was kept stands to what was loaded: as the one that stands worst. */

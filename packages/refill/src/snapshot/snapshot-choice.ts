@@ -1,5 +1,6 @@
 import type { Label, View } from '@tidemark/guard'
 import { maxPosition, type Position } from '@tidemark/protocol'
+import type { ReadDoubt } from '../read/judge-loaded.ts'
 
 /** Positions at every one of which a value is exactly what the database held, both ends included. */
 export interface Interval {
@@ -16,6 +17,15 @@ export interface Interval {
 export function exactInterval({ low, high }: Label, view: Pick<View, 'watermark'>): Interval | null {
   const end = maxPosition(low, view.watermark)
   return high <= end ? { low: high, high: end } : null
+}
+
+/**
+ * Whether a value that cannot be used as fresh is what the database held at an instant all the same: it is live, lacks no
+ * floor, and is behind no session, only not known to be recent, or past its time. What was invalidated is of no instant
+ * that anyone can name.
+ */
+export function isOfAnInstant(doubt: ReadDoubt | null): boolean {
+  return doubt === null || doubt === 'too-old' || doubt === 'expired'
 }
 
 export interface Choice {
@@ -43,6 +53,14 @@ export function choosePoint(intervals: readonly (Interval | null)[]): Choice | n
   if (point === null) return null
   const kept = given.filter(({ interval }) => interval.low <= point && point <= interval.high)
   return { shared: sharedBy(kept.map(({ interval }) => interval)), kept: kept.map(({ i }) => i) }
+}
+
+/** What all of them share; null when that is nothing, or one is exact nowhere. */
+export function sharedByAll(intervals: readonly (Interval | null)[]): Interval | null {
+  const given = intervals.filter((interval) => interval !== null)
+  if (given.length === 0 || given.length < intervals.length) return null
+  const shared = sharedBy(given)
+  return shared.low <= shared.high ? shared : null
 }
 
 function sharedBy(intervals: readonly Interval[]): Interval {
