@@ -1,8 +1,8 @@
 import { describe, expect, test } from '@jest/globals'
-import type { Label } from '@tidemark/guard'
-import { position } from '@tidemark/protocol'
+import { judge, type Label } from '@tidemark/guard'
+import { type Position, position } from '@tidemark/protocol'
 import fc from 'fast-check'
-import { choosePoint, exactInterval, holdsOver } from './snapshot-choice.ts'
+import { choosePoint, exactInterval, holdsOver, isOfAnInstant, sharedByAll } from './snapshot-choice.ts'
 
 const at = (lsn: number) => position(1, BigInt(lsn))
 const label = (low: number, high: number): Label => ({ low: at(low), high: at(high) })
@@ -37,13 +37,15 @@ const held = (log: World['log'], key: number, at: number): Commits =>
 const isLive = (log: World['log'], key: number, low: number, watermark: number) =>
   commitsTo(log, key).every((lsn) => lsn < low || lsn >= watermark)
 
+const logs = fc.array(fc.subarray([...Array(KEYS).keys()], { maxLength: 1 + (KEYS >> 2) }), {
+  minLength: LOG,
+  maxLength: LOG,
+})
+
 /** Histories, a watermark a partition, and cells with true labels (I1) that may be there still. */
 const worlds: fc.Arbitrary<World> = fc
   .record({
-    log: fc.array(fc.subarray([...Array(KEYS).keys()], { maxLength: 1 + (KEYS >> 2) }), {
-      minLength: LOG,
-      maxLength: LOG,
-    }),
+    log: logs,
     watermarks: fc.array(fc.integer({ min: LOG >> 1, max: LOG }), { minLength: PARTITIONS, maxLength: PARTITIONS }),
     cells: fc.array(fc.record({ key: fc.nat(KEYS - 1), low: fc.nat(LOG), width: fc.nat(3), shows: fc.nat(0xff) }), {
       maxLength: 6,
@@ -107,6 +109,78 @@ test('for every history: what is kept beside a load equals what the load’s tra
     { numRuns: 3_000 },
   )
   expect(tally.held).toBeGreaterThan(300)
+})
+
+interface AgedCell {
+  readonly key: number
+  readonly low: number
+  readonly width: number
+  readonly shows: number
+  readonly isOld: boolean
+}
+
+interface AgedWorld {
+  readonly log: World['log']
+  readonly watermarks: readonly number[]
+  /** When all keys were emptied at once. */
+  readonly truncatedAt: number | null
+  /** What a session saw. */
+  readonly seen: number | null
+  readonly cells: readonly AgedCell[]
+}
+
+/** Cells of any state, under views of any age. */
+const agedWorlds: fc.Arbitrary<AgedWorld> = fc.record({
+  log: logs,
+  watermarks: fc.array(fc.integer({ min: LOG >> 1, max: LOG }), { minLength: PARTITIONS, maxLength: PARTITIONS }),
+  truncatedAt: fc.option(fc.nat(LOG - 1), { freq: 1 }),
+  seen: fc.option(fc.nat(LOG), { freq: 1 }),
+  cells: fc.array(
+    fc.record({ key: fc.nat(KEYS - 1), low: fc.nat(LOG), width: fc.nat(3), shows: fc.nat(0xff), isOld: fc.boolean() }),
+    { minLength: 1, maxLength: 3 },
+  ),
+})
+
+const withTruncate = ({ log, truncatedAt }: AgedWorld): World['log'] =>
+  log.map((keys, lsn) => (lsn === truncatedAt ? [...Array(KEYS).keys()] : keys))
+
+/** As a snapshot judges it: the floor drops no cell, and a change of its row does. */
+function judgedIn(world: AgedWorld, { key, low, width, shows, isOld }: AgedCell) {
+  const { log, truncatedAt, seen } = world
+  const watermark = world.watermarks[key % PARTITIONS]!
+  const of = label(low, Math.min(LOG, low + width))
+  const floors: Record<string, Position> = {}
+  if (truncatedAt !== null && truncatedAt < watermark) floors['*'] = at(truncatedAt + 1)
+  const known = { ...view(watermark), beat: isOld ? 0 : 1_000, floors }
+  const state = isLive(log, key, low, watermark) ? 'live' : 'stale'
+  const demand = seen === null ? null : { own: at(0), seen: at(seen) }
+  const terms = { keyspace: 'all', contract: { maxStalenessMs: 1 }, clockSkewMs: 0, demand }
+  const verdict = judge(known, { state, label: of, loadedAt: null }, terms, 1_000)
+  const doubt = verdict.fresh ? null : verdict.doubt
+  const isShown = (l: number) => l < low || (l < low + width && ((shows >> (l % 8)) & 1) === 1)
+  const value = new Set(commitsTo(withTruncate(world), key).filter(isShown))
+  return { key, value, doubt, exact: isOfAnInstant(doubt) ? exactInterval(of, known) : null }
+}
+
+test('for every history: cells that are served as of an older instant equal the database at every position that is said', () => {
+  const served = { aged: 0, together: 0 }
+  fc.assert(
+    fc.property(agedWorlds, (world) => {
+      const judged = world.cells.map((cell) => judgedIn(world, cell))
+      const shared = sharedByAll(judged.map(({ exact }) => exact))
+      if (shared === null) return
+      if (judged.some(({ doubt }) => doubt === 'too-old')) served.aged++
+      if (new Set(judged.map(({ key }) => key)).size > 1) served.together++
+      for (let p = 0; p <= LOG; p++) {
+        if (at(p) < shared.low || at(p) > shared.high) continue
+        for (const { key, value } of judged) expect(value).toEqual(held(withTruncate(world), key, p))
+      }
+      expect(world.seen === null || shared.high >= at(world.seen)).toBe(true)
+    }),
+    { numRuns: 3_000 },
+  )
+  expect(served.aged).toBeGreaterThan(100)
+  expect(served.together).toBeGreaterThan(10)
 })
 
 describe('where a value is exact', () => {
