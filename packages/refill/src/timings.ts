@@ -1,3 +1,6 @@
+import { z } from 'zod'
+import { LONGEST_TIMER_MS, whole } from './bounds.ts'
+
 /** Bounds on waiting, all in milliseconds. */
 export interface Timings {
   /** How long one call may take, whatever it waits for. */
@@ -24,16 +27,42 @@ export interface Timings {
   readonly pollMs: number
 }
 
-export const DEFAULT_TIMINGS: Timings = {
-  readMs: 10_000,
-  loadMs: 5_000,
-  leaseMs: 1_000,
-  leaseWaitMs: 5_000,
-  watermarkWaitMs: 500,
-  replicaWaitMs: 20,
-  replicaAnswerMs: 1_000,
-  routeMs: 2_000,
-  redisTimeoutMs: 250,
-  redisPauseMs: 1_000,
-  pollMs: 5,
+/** What must take some time to be a bound at all, and what may be 0: not to wait. */
+const boundMs = (defaultMs: number) => whole(1, LONGEST_TIMER_MS).default(defaultMs)
+const waitMs = (defaultMs: number) => whole(0, LONGEST_TIMER_MS).default(defaultMs)
+const MOST_POLL_MS = 1_000
+
+export const timingsSchema = z.strictObject({
+  readMs: boundMs(10_000),
+  loadMs: boundMs(5_000),
+  leaseMs: boundMs(1_000),
+  leaseWaitMs: waitMs(5_000),
+  watermarkWaitMs: waitMs(500),
+  replicaWaitMs: waitMs(20),
+  replicaAnswerMs: boundMs(1_000),
+  routeMs: boundMs(2_000),
+  redisTimeoutMs: boundMs(250),
+  redisPauseMs: boundMs(1_000),
+  pollMs: whole(1, MOST_POLL_MS).default(5),
+}) satisfies z.ZodType<Timings>
+
+export const DEFAULT_TIMINGS: Timings = timingsSchema.parse({})
+
+/** What a bound is to be less than, or there is nothing left of the other; and where that matters. */
+const WITHIN: readonly (readonly [keyof Timings, keyof Timings, string, ('route' | 'replicas')?])[] = [
+  ['redisTimeoutMs', 'readMs', 'a Redis that is silent would take the whole call'],
+  ['redisTimeoutMs', 'leaseMs', 'a lease could be over before its holder has heard of it'],
+  ['pollMs', 'readMs', 'a call that waits would never look again'],
+  ['routeMs', 'readMs', 'another region is asked within the call, and nothing would be left for this one', 'route'],
+  ['replicaAnswerMs', 'loadMs', 'a replica that is silent would take the whole load', 'replicas'],
+  ['replicaWaitMs', 'loadMs', 'a replica that lags would take the whole load', 'replicas'],
+]
+
+/** Timings that are each in order and make no sense together. */
+export function timingClashes(timings: Partial<Timings>, has: { readonly route: boolean; readonly replicas: boolean }) {
+  const all = { ...DEFAULT_TIMINGS, ...timings }
+  return WITHIN.flatMap(([less, more, why, where]) => {
+    if ((where && !has[where]) || !(all[less] >= all[more])) return []
+    return [`timings.${less}: ${all[less]} must be less than ${more}, which is ${all[more]}: ${why}`]
+  })
 }

@@ -13,8 +13,8 @@ const note = (one: StampedeNote) => appendFileSync(setup.notesFile, `${JSON.stri
 const redis = quietRedis(setup.redisUrl)
 const tidemark = await openTidemark({
   ...{ source: hotSource(setup.source), region: setup.region, redis, primary: quietPool(setup.primaryUrl, 4) },
-  // A machine that is busy with other tests does not make a Redis that is away.
-  timings: { leaseMs: setup.leaseMs, redisTimeoutMs: 5_000 },
+  // A machine that is busy with other tests does not make a Redis that is away; a lease is to outlast a command all the same.
+  timings: { leaseMs: setup.leaseMs, redisTimeoutMs: setup.leaseMs - 1 },
 })
 const counters = tidemark.cache('hot', {
   load: async (db, { id }) => {

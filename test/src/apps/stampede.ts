@@ -31,7 +31,7 @@ interface Stampeder {
 }
 
 export const REGIONS = ['eu-west', 'us-east'] as const
-export const LEASE_MS = 1_000
+export const LEASE_MS = 1_500
 export const LOAD_MS = 700
 const PROCESSES_A_REGION = 2
 const READERS = 50

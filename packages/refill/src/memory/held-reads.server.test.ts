@@ -133,5 +133,5 @@ test('nothing is held of a keyspace whose contract says so', async () => {
 test('all bounds that bound nothing are refused at once', async () => {
   await using shop = await ShopContext.open()
   const memory = { subscriber: shop.redis, maxEntries: 0, maxBytes: -1, silenceMs: Number.NaN }
-  await expect(shop.open({ memory })).rejects.toThrow(/CONFIG_INVALID.*maxEntries.*maxBytes.*silenceMs/)
+  await expect(shop.open({ memory })).rejects.toThrow(/CONFIG_INVALID.*maxEntries.*maxBytes.*silenceMs/s)
 })

@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Feed, type FeedSubscriber, type Loss, type Payload, type Sight, type Terms } from '@tidemark/guard'
 import { type Keyspace, partitionOf, type Source } from '@tidemark/protocol'
+import { z } from 'zod'
+import { having, LONGEST_TIMER_MS, whole } from '../bounds.ts'
 import { inTime } from '../deadline.ts'
 import { emit } from '../events.ts'
 import { type Answer, Copies, type Read } from './copies.ts'
@@ -120,12 +122,12 @@ export class Memory implements AsyncDisposable {
   }
 }
 
-/** What is wrong with the options: a bound that bounds nothing. */
-export function memoryMistakes(options: MemoryOptions): string[] {
-  return (['maxEntries', 'maxBytes', 'silenceMs'] as const)
-    .filter((name) => options[name] !== undefined && !(Number.isInteger(options[name]) && options[name] > 0))
-    .map((name) => `memory.${name} must be a whole number above 0`)
-}
+export const memorySchema = z.strictObject({
+  subscriber: having<FeedSubscriber>('a client of ioredis that is used for nothing else', 'subscribe', 'on'),
+  maxEntries: whole(1).optional(),
+  maxBytes: whole(1).optional(),
+  silenceMs: whole(1, LONGEST_TIMER_MS).optional(),
+})
 
 /** Whether values of the keyspace are held. */
 export function isKept({ contract }: Keyspace): boolean {

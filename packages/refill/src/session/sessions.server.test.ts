@@ -11,7 +11,7 @@ const FAR = position(1, 1n << 60n)
 
 test('a write on what turns out to be a standby is refused by it, and the session does not move', async () => {
   await using shop = await ShopContext.open()
-  const session = (await shop.open({ primary: shop.replica })).session()
+  const session = (await shop.open({ primary: shop.replica, replicas: [] })).session()
   await expect(session.write(setPrice)).rejects.toMatchObject({ code: '25006' })
   expect(await session.demand()).toBeNull()
 })
@@ -19,7 +19,7 @@ test('a write on what turns out to be a standby is refused by it, and the sessio
 test('a transaction that only read on a standby leaves the session to the primary alone: its position says nothing', async () => {
   await using shop = await ShopContext.open()
   await shop.trust()
-  const session = (await shop.open({ primary: shop.replica })).session()
+  const session = (await shop.open({ primary: shop.replica, replicas: [] })).session()
   await session.write((db) => db.query('select 1'))
   const product = (await shop.open()).cache('product', { load })
   expect(await product.read({ id: 1 }, { session })).toMatchObject({ from: 'primary', freshness: 'fresh' })

@@ -1,5 +1,7 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import { epochOf, lsnOf, type Position, position, TidemarkError } from '@tidemark/protocol'
+import { z } from 'zod'
+import { whole } from '../bounds.ts'
 
 /** What a session carries from request to request, and from region to region. */
 export interface TokenContent {
@@ -16,6 +18,17 @@ export interface TokenKey {
   /** At least 32 bytes. */
   readonly secret: string | Uint8Array
 }
+
+const MIN_SECRET_BYTES = 32
+
+export const tokenKeySchema = z.strictObject({
+  id: whole(0, 255),
+  secret: z.custom<TokenKey['secret']>(
+    (secret) =>
+      (typeof secret === 'string' || secret instanceof Uint8Array) && Buffer.byteLength(secret) >= MIN_SECRET_BYTES,
+    { error: `must be a text or bytes, of at least ${MIN_SECRET_BYTES} bytes` },
+  ),
+}) satisfies z.ZodType<TokenKey>
 
 /** What tokens of one source are made with. */
 export interface TokenSeal {

@@ -25,6 +25,6 @@ test('a limit that makes no sense is refused at once, all mistakes named', async
   await using shop = await ShopContext.open()
   await expect(shop.open({ primaryLimit: { perSecond: 0, burst: 0 } })).rejects.toMatchObject({
     code: 'CONFIG_INVALID',
-    message: expect.stringMatching(/perSecond.*burst/),
+    message: expect.stringMatching(/perSecond.*burst/s),
   })
 })

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { DEFAULT_PRIMARY_LIMIT, PrimaryLimit, primaryLimitMistakes } from './primary-limit.ts'
+import { DEFAULT_PRIMARY_LIMIT, PrimaryLimit } from './primary-limit.ts'
 
 const options = fc.record({
   perSecond: fc.integer({ min: 1, max: 1_000 }),
@@ -63,9 +63,4 @@ test('a refusal takes no turn, so that one who comes later is not refused for it
 test('without a limit nobody waits', () => {
   const limit = new PrimaryLimit({ ...DEFAULT_PRIMARY_LIMIT, perSecond: Number.POSITIVE_INFINITY })
   expect(Array.from({ length: 5_000 }, () => limit.take(7)).every((waitMs) => waitMs === 0)).toBe(true)
-})
-
-test('all mistakes are named', () => {
-  expect(primaryLimitMistakes(DEFAULT_PRIMARY_LIMIT)).toEqual([])
-  expect(primaryLimitMistakes({ perSecond: 0, burst: 0, waitMs: Number.NaN })).toHaveLength(3)
 })

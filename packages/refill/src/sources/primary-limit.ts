@@ -1,3 +1,6 @@
+import { z } from 'zod'
+import { LONGEST_TIMER_MS, whole } from '../bounds.ts'
+
 /** How many loads a process may send to the primary. */
 export interface PrimaryLimitOptions {
   /** Loads a second, in the long run. */
@@ -8,7 +11,13 @@ export interface PrimaryLimitOptions {
   readonly waitMs: number
 }
 
-export const DEFAULT_PRIMARY_LIMIT: PrimaryLimitOptions = { perSecond: 1_000, burst: 1_000, waitMs: 100 }
+export const primaryLimitSchema = z.strictObject({
+  perSecond: z.number({ error: 'must be a number' }).positive('must be more than 0').default(1_000),
+  burst: whole(1).default(1_000),
+  waitMs: whole(0, LONGEST_TIMER_MS).default(100),
+}) satisfies z.ZodType<PrimaryLimitOptions>
+
+export const DEFAULT_PRIMARY_LIMIT: PrimaryLimitOptions = primaryLimitSchema.parse({})
 
 /** The load was not sent to the primary, which has enough to do. */
 export class PrimaryLimited extends Error {
@@ -44,13 +53,4 @@ export class PrimaryLimit {
     this.#nextTurn = turn + this.#everyMs
     return leftMs
   }
-}
-
-/** What is amiss with the options; empty when nothing is. */
-export function primaryLimitMistakes({ perSecond, burst, waitMs }: PrimaryLimitOptions): string[] {
-  return [
-    ...(perSecond > 0 ? [] : ['primaryLimit.perSecond must be more than 0']),
-    ...(burst >= 1 ? [] : ['primaryLimit.burst must be at least 1']),
-    ...(waitMs >= 0 ? [] : ['primaryLimit.waitMs must be 0 or more']),
-  ]
 }

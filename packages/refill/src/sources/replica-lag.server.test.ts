@@ -60,7 +60,7 @@ test('a replica that was promoted behind everybody’s back fills nothing', asyn
   expect(await product.read({ id: 1 })).toMatchObject({ value: { cents: 1999 }, from: 'primary', freshness: 'fresh' })
   expect(events.named('sourceFailed')).toMatchObject([{ from: 'eu-1' }])
   // And as a primary it is not believed either, nor does a write there count for this epoch.
-  const session = (await shop.open({ primary: shop.replica })).session()
+  const session = (await shop.open({ primary: shop.replica, replicas: [] })).session()
   await session.write((db) => db.query('update product set cents = 2 where id = 1'))
   expect((await session.demand())!.own.slice(0, 8)).toBe('00000002')
   const astray = (await shop.open({ primary: shop.replica, replicas: [] })).cache('product', { load })

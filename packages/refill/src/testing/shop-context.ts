@@ -16,6 +16,7 @@ import {
 import { Redis } from 'ioredis'
 import pg from 'pg'
 import { openTidemark, type TidemarkOptions } from '../tidemark.ts'
+import type { Timings } from '../timings.ts'
 
 const SCHEMA = `
   create schema tidemark;
@@ -34,6 +35,13 @@ const PATIENT = {
   leaseWaitMs: 30_000,
   redisTimeoutMs: 10_000,
   replicaAnswerMs: 10_000,
+}
+
+/** No more patient with a server than with the call, the lease or the load that waits for it. */
+function patientWithin(given: Partial<Timings>): Partial<Timings> {
+  const { readMs, leaseMs, loadMs } = { ...PATIENT, ...given }
+  const redisTimeoutMs = Math.min(PATIENT.redisTimeoutMs, readMs - 1, leaseMs - 1)
+  return { ...PATIENT, redisTimeoutMs, replicaAnswerMs: Math.min(PATIENT.replicaAnswerMs, loadMs - 1) }
 }
 const PATIENT_CONTRACT = { maxStalenessMs: 60_000 }
 
@@ -117,7 +125,7 @@ export class ShopContext implements AsyncDisposable {
       primary,
       replicas: [{ name: 'eu-1', pool: this.replica }],
       ...options,
-      timings: { ...PATIENT, ...options.timings },
+      timings: { ...patientWithin(options.timings ?? {}), ...options.timings },
     })
   }
 

@@ -1,5 +1,7 @@
 import { promisify } from 'node:util'
 import zlib from 'node:zlib'
+import { z } from 'zod'
+import { whole } from '../bounds.ts'
 
 export interface Compression {
   readonly algorithm: 'gzip' | 'brotli' | 'zstd'
@@ -64,12 +66,9 @@ export function algorithmOf(id: number): Algorithm | undefined {
   return Object.values(ALGORITHMS).find((algorithm) => algorithm.id === id)
 }
 
-export function compressionMistakes(compression: Compression | undefined): string[] {
-  if (compression === undefined) return []
-  const { algorithm, minBytes = DEFAULT_MIN_BYTES } = compression
-  const names = Object.keys(ALGORITHMS).join(', ')
-  return [
-    ...(algorithmNamed(algorithm) ? [] : [`compression.algorithm must be one that this Node has: ${names}`]),
-    ...(Number.isInteger(minBytes) && minBytes >= 0 ? [] : ['compression.minBytes must be a whole number']),
-  ]
-}
+export const compressionSchema = z.strictObject({
+  algorithm: z.custom<Compression['algorithm']>((name) => typeof name === 'string' && Object.hasOwn(ALGORITHMS, name), {
+    error: `must be one that this Node has: ${Object.keys(ALGORITHMS).join(', ')}`,
+  }),
+  minBytes: whole(0).default(DEFAULT_MIN_BYTES),
+}) satisfies z.ZodType<Compression>

@@ -1,3 +1,5 @@
+import { having, whole } from '../bounds.ts'
+
 /**
  * Turns values into bytes and back. `decode(encode(x))` must equal x, or hits would differ from misses.
  *
@@ -17,10 +19,9 @@ export interface Form extends Omit<Serializer, 'encode'> {
   encode(value: unknown): Buffer | null
 }
 
-const APP_IDS = { from: 16, to: 63 }
-
-export function serializerMistakes(serializer: Serializer | undefined): string[] {
-  const { from, to } = APP_IDS
-  const id = serializer?.id ?? from
-  return Number.isInteger(id) && id >= from && id <= to ? [] : [`serializer.id must be ${from}-${to}`]
-}
+export const serializerSchema = having<Serializer>('a serializer: encode and decode', 'encode', 'decode').superRefine(
+  ({ id }, context) => {
+    if (whole(16, 63).safeParse(id).success) return
+    context.addIssue({ code: 'custom', path: ['id'], message: 'must be 16-63: others are taken' })
+  },
+)

@@ -56,7 +56,7 @@ test.each([
   [{ maxValueBytes: 0 }, /maxValueBytes/],
   [{ compression: { algorithm: 'lzw' } as unknown as Compression }, /compression\.algorithm.*gzip, brotli/],
   [{ compression: { algorithm: 'gzip', minBytes: -1 } as const }, /compression\.minBytes/],
-  [{ serializer: { id: 1, encode: () => Buffer.alloc(0), decode: () => 0 } }, /serializer\.id must be 16-63/],
+  [{ serializer: { id: 1, encode: () => Buffer.alloc(0), decode: () => 0 } }, /serializer\.id: must be 16-63/],
 ])('what is no option is refused: %j', async (options, message) => {
   await using shop = await ShopContext.open()
   const opening = shop.open(options)
