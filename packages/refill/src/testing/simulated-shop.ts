@@ -197,7 +197,10 @@ export class SimulatedShop {
         return []
       }
       if (repeatable) frozen ??= [...visible()]
-      if (text === STANDING) return [standing()]
+      if (text === STANDING) {
+        this.pass() // its functions are evaluated after its snapshot was taken
+        return [standing()]
+      }
       if (text === 'rows') return (frozen ?? visible()).filter((c) => c.key === key).map((c) => c.version)
       return []
     }
