@@ -103,6 +103,8 @@ const CODES = {
   LOAD_FAILED: { retriable: true },
   /** The value cannot be serialised, or is larger than the limit. It was not cached. */
   VALUE_UNCACHEABLE: { retriable: false },
+  /** A read came after `close()`. Close a Tidemark once the server that reads by it takes no more requests. */
+  CLOSED: { retriable: false },
   /** A session token was forged, foreign, malformed or too old. It was not trusted. */
   TOKEN_INVALID: { retriable: false },
 } as const

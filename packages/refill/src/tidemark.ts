@@ -1,11 +1,13 @@
 import { Guard, partitionKeys } from '@tidemark/guard'
 import { keyspaceOf, type ParamsOf, partitionOf, TidemarkError } from '@tidemark/protocol'
+import { inTime } from './deadline.ts'
 import type { DependencyOf } from './dependencies/dependency.ts'
 import { emit } from './events.ts'
 import { Memory } from './memory/memory.ts'
 import { checkedOptions, type TidemarkOptions } from './options.ts'
 import { AnnouncedEpoch } from './read/announced-epoch.ts'
 import { Cache, type CacheOptions } from './read/cache.ts'
+import { Calls } from './read/calls.ts'
 import type { CacheHost } from './read/keyspace-scope.ts'
 import { type CircuitEvent, redisCircuits } from './read/redis-circuit.ts'
 import { Refreshes } from './read/refreshes.ts'
@@ -51,6 +53,7 @@ export class Tidemark<Keys extends Readonly<Record<string, string>> = Readonly<R
       memory: options.memory ? Memory.open({ source, region }, options.memory) : null,
       route: checked.route ? new Router(checked.route, timings.routeMs) : null,
       refreshes: new Refreshes(checked.maxRefreshes),
+      calls: new Calls(),
       guardOf: (key) => guards[partitionOf(key, source.partitions)]!,
     }
     this.#snapshots = new Snapshots(this.#host)
@@ -92,9 +95,16 @@ export class Tidemark<Keys extends Readonly<Record<string, string>> = Readonly<R
     return new Session(this.#sessionHost, token === undefined ? null : this.#read(token))
   }
 
-  /** Ends what goes on by itself: what is held in memory goes. Pools and clients are the app's own. */
+  /**
+   * Takes no more reads, which throw CLOSED from now on; waits for those under way and for what is loaded behind readers,
+   * no longer than `readMs`; and gives up what is held in memory. Never rejects. Pools and clients are the app's own: close
+   * them after it.
+   */
   async close(): Promise<void> {
-    await this.#host.memory?.[Symbol.asyncDispose]()
+    const { calls, refreshes, memory, timings } = this.#host
+    const ended = calls.close().then(() => refreshes.ended())
+    await inTime(ended, timings.readMs, 'what is under way').catch(() => undefined)
+    await memory?.[Symbol.asyncDispose]()
   }
 
   [Symbol.asyncDispose](): Promise<void> {

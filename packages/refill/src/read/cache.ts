@@ -34,7 +34,7 @@ export interface CacheOptions<Params, Value, Depends = Dependency> {
  *
  * Every read throws KEY_PARAMS_INVALID; LOAD_FAILED when `load` threw on the primary, or took too long; UNPROVABLE when
  * nothing could be shown to be fresh and the contract says `fail`; VALUE_UNCACHEABLE when the serializer refuses the
- * value; and the reason of its signal.
+ * value; CLOSED after the end; and the reason of its signal.
  */
 export class Cache<Params extends Readonly<Record<string, KeyValue>>, Value> {
   readonly #host: CacheHost
@@ -89,7 +89,7 @@ export class Cache<Params extends Readonly<Record<string, KeyValue>>, Value> {
 
   async #read(wanted: readonly Wanted[], options: ReadOptions): Promise<Map<string, Reading<Value>>> {
     try {
-      return await this.#rounds.read(await inquire(this.#scope, options), wanted)
+      return await this.#host.calls.run(async () => this.#rounds.read(await inquire(this.#scope, options), wanted))
     } catch (error) {
       this.#scope.emit({ event: 'readFailed', code: isTidemarkError(error) ? error.code : null })
       throw error

@@ -6,6 +6,7 @@ import type { Sources } from '../sources/sources.ts'
 import type { Timings } from '../timings.ts'
 import type { ValueCodec } from '../value/value-codec.ts'
 import type { AnnouncedEpoch } from './announced-epoch.ts'
+import type { Calls } from './calls.ts'
 import { PassedBy } from './redis-circuit.ts'
 import type { Refreshes } from './refreshes.ts'
 import type { Router } from './route.ts'
@@ -19,6 +20,7 @@ export interface CacheHost {
   readonly values: ValueCodec
   readonly announced: AnnouncedEpoch
   readonly refreshes: Refreshes
+  readonly calls: Calls
   /** What this process holds itself. */
   readonly memory: Memory | null
   /** To another region, for what this one cannot show. */

@@ -4,7 +4,7 @@
  */
 export class Refreshes {
   readonly #most: number
-  readonly #running = new Set<string>()
+  readonly #running = new Map<string, Promise<void>>()
 
   constructor(most: number) {
     this.#most = most
@@ -17,8 +17,15 @@ export class Refreshes {
   start(key: string, refresh: () => Promise<void>): boolean {
     if (this.#running.has(key)) return true
     if (this.#running.size >= this.#most) return false
-    this.#running.add(key)
-    void refresh().finally(() => this.#running.delete(key))
+    this.#running.set(
+      key,
+      refresh().finally(() => this.#running.delete(key)),
+    )
     return true
+  }
+
+  /** When those that are running have ended, each by its own bounds. */
+  async ended(): Promise<void> {
+    await Promise.all(this.#running.values())
   }
 }

@@ -5,6 +5,7 @@ import fc from 'fast-check'
 import { AnnouncedEpoch } from '../read/announced-epoch.ts'
 import { Cache } from '../read/cache.ts'
 import type { CacheHost } from '../read/keyspace-scope.ts'
+import { Calls } from '../read/calls.ts'
 import { Refreshes } from '../read/refreshes.ts'
 import { demandOf } from '../session/demand.ts'
 import type { Session } from '../session/session.ts'
@@ -157,6 +158,7 @@ function hostAt(shop: SimulatedShop): CacheHost {
     values: new ValueCodec({ maxValueBytes: 1_000_000 }),
     announced: new AnnouncedEpoch(),
     refreshes: new Refreshes(1),
+    calls: new Calls(),
     guardOf: (key) => guards[Number(key.at(-1))]!,
   }
 }

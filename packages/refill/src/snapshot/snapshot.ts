@@ -59,7 +59,7 @@ export class Snapshots {
     const distinct = new Map(references.map((one) => [one.wanted.key, one]))
     this.#check([...distinct.values()], options)
     try {
-      const { readings, ...known } = await this.#take([...distinct.values()], options)
+      const { readings, ...known } = await this.#host.calls.run(() => this.#take([...distinct.values()], options))
       const values = references.map((one) => readings.get(one.wanted.key)!.value) as ValuesOf<References>
       return { ...known, values }
     } catch (error) {
