@@ -19,10 +19,18 @@ export {
   type TombstoneLimits,
   type Update,
 } from './guard.ts'
-export { type Inspection, type Malformed, requiredOf } from './inspection.ts'
+export { type Inspection, type Malformed, requiredOf, type ValueFacts } from './inspection.ts'
 export { GENERATIONS, type PartitionKeys, partitionKeys } from './keys.ts'
 export type { Loss } from './partition-feed.ts'
-export { decodePayload, encodePayload, MAX_DEPENDENCIES, type NewPayload, type Payload } from './payload.ts'
+export {
+  COMPRESSION_SHIFT,
+  decodePayload,
+  encodePayload,
+  FORM_MASK,
+  MAX_DEPENDENCIES,
+  type NewPayload,
+  type Payload,
+} from './payload.ts'
 export type { RedisClient } from './script.ts'
 export { DEFAULT_TOMBSTONE_BOUNDS, type TombstoneBounds, tombstoneLimits } from './tombstone-bounds.ts'
 export { decodeView, floorOf, offsetOf, type View } from './view.ts'

@@ -1,7 +1,9 @@
 import { describe, expect, test } from '@jest/globals'
 import { ORIGIN } from '@tidemark/protocol'
+import fc from 'fast-check'
 import type { Guard } from './guard.ts'
 import { requiredOf } from './inspection.ts'
+import { decodePayload, encodePayload } from './payload.ts'
 import { at, commit, KEYSPACE, LEASE_MS, leaseId, PartitionContext, TTL_MS } from './testing/partition-context.ts'
 
 /** What an operator is told of one key. */
@@ -21,10 +23,13 @@ describe('of a key that', () => {
 
   test('is cached, its label, age and size are told, and never its value', async () => {
     await using ctx = await PartitionContext.open(at(100))
-    await ctx.store('k', at(150), at(160), 'a value of twenty-four b')
+    const body = Buffer.from('a value of twenty-four b')
+    const dependencies = ['customer:1', 'tag:sale']
+    await ctx.store('k', at(150), at(160), encodePayload({ codec: 64, storedAt: 12, costMs: 3, dependencies, body }))
     const { view, cell, remainingMs } = await ctx.guard.inspect('k')
     const label = { low: at(150), high: at(160) }
-    expect(cell).toEqual({ state: 'live', label, loadedAt: null, valueBytes: 24 })
+    const value = { codec: 64, storedAt: 12, costMs: 3, dependencies: 2, bytes: 24 }
+    expect(cell).toEqual({ state: 'live', label, loadedAt: null, value })
     expect(view).toEqual(await ctx.view())
     expect(remainingMs).toBeGreaterThan(TTL_MS - 60_000)
   })
@@ -35,7 +40,7 @@ describe('of a key that', () => {
     await ctx.invalidate('k', commit(200), 60_000)
     const id = await ctx.lease('k')
     const { cell, lease, serverTimeMs } = await ctx.guard.inspect('k')
-    expect(cell).toMatchObject({ state: 'stale', valueBytes: 3 })
+    expect(cell).toMatchObject({ state: 'stale', value: 'malformed' })
     expect(lease?.id).toBe(id)
     expect(lease!.endsAtMs - serverTimeMs).toBeGreaterThan(LEASE_MS - 60_000)
   })
@@ -74,6 +79,37 @@ test('what else lies under the keys is told as malformed, and does not fail the 
   expect(inspection).toMatchObject({ view: 'malformed', cell: 'malformed', lease: null })
   expect(inspection.generations[1]).toEqual({ tombstone: 'malformed', keys: 0 })
 })
+
+test('of a value exactly that is told which its readers decode, and what they refuse is malformed', async () => {
+  await using ctx = await PartitionContext.open(at(100))
+  const cell = Buffer.from(`1L${at(150)}${at(160)}${'0'.repeat(13)}-`)
+  const payload = fc
+    .record({
+      codec: fc.nat(255),
+      storedAt: fc.nat(2 ** 45),
+      costMs: fc.nat(0xffff_ffff),
+      dependencies: fc.array(fc.string({ unit: 'grapheme' }), { maxLength: 3 }),
+      body: fc.uint8Array({ maxLength: 20 }).map((bytes) => Buffer.from(bytes)),
+    })
+    .map(encodePayload)
+  const cut = fc.tuple(payload, fc.nat(40)).map(([raw, bytes]) => raw.subarray(0, bytes))
+  const foreign = payload.map((raw) => Buffer.concat([Buffer.of(2), raw.subarray(1)]))
+  await fc.assert(
+    fc.asyncProperty(fc.oneof(payload, cut, foreign), async (raw) => {
+      await ctx.redis.set(ctx.keys.cell('k'), Buffer.concat([cell, raw]))
+      expect(await ctx.guard.inspect('k')).toMatchObject({ cell: { value: decoded(raw) } })
+    }),
+  )
+})
+
+function decoded(raw: Buffer) {
+  try {
+    const { dependencies, body, ...rest } = decodePayload(raw)
+    return { ...rest, dependencies: dependencies.length, bytes: body.length }
+  } catch {
+    return 'malformed'
+  }
+}
 
 test('an inspection writes nothing, not even what it notices', async () => {
   await using ctx = await PartitionContext.open(at(100))

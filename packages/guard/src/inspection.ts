@@ -1,11 +1,19 @@
 import { after, isEncoded, isTidemarkError, maxPosition, type Position, type Version } from '@tidemark/protocol'
 import { type Cell, decodeCell, decodeLease, type Lease } from './cell.ts'
+import type { Payload } from './payload.ts'
 import { decodeView, floorOf, type View } from './view.ts'
+
+/** What a cell says of its value beside it (payload.ts). */
+export interface ValueFacts extends Pick<Payload, 'codec' | 'storedAt' | 'costMs'> {
+  readonly dependencies: number
+  /** As it is stored, compressed or not, and without all this. */
+  readonly bytes: number
+}
 
 /** All that one Redis knows of one key, at one instant, for an operator. The value itself stays where it is. */
 export interface Inspection {
   readonly view: View | null | Malformed
-  readonly cell: (Omit<Cell, 'payload'> & { readonly valueBytes: number }) | null | Malformed
+  readonly cell: (Omit<Cell, 'payload'> & { readonly value: ValueFacts | Malformed }) | null | Malformed
   readonly lease: Lease | null
   /** Until the cell goes, in ms; null when it is not there, or would stay for ever. */
   readonly remainingMs: number | null
@@ -34,11 +42,11 @@ export function requiredOf({ view, generations }: Inspection, keyspace: string):
 
 /** Turns inspect's answer into facts. */
 export function inspectionIn(answer: readonly unknown[]): Inspection {
-  const [view, head, bytes, remaining, now, generations] = answer
+  const [view, head, value, remaining, now, generations] = answer
   const raw = head === null ? null : Buffer.from(String(head), 'latin1')
   return {
     view: unlessMalformed(() => decodeView(view === null ? null : String(view))),
-    cell: unlessMalformed(() => cellIn(raw, Number(bytes))),
+    cell: unlessMalformed(() => cellIn(raw, value as readonly number[] | null)),
     lease: leaseIn(raw),
     remainingMs: Number(remaining) < 0 ? null : Number(remaining),
     serverTimeMs: Number(now),
@@ -49,11 +57,16 @@ export function inspectionIn(answer: readonly unknown[]): Inspection {
   }
 }
 
-function cellIn(raw: Buffer | null, bytes: number): Inspection['cell'] {
+function cellIn(raw: Buffer | null, value: readonly number[] | null): Inspection['cell'] {
   const cell = decodeCell(raw)
-  if (raw === null || cell === null) return null
-  const { payload, ...rest } = cell
-  return { ...rest, valueBytes: bytes - (raw.length - payload.length) }
+  if (cell === null) return null
+  const { payload: _, ...rest } = cell
+  return { ...rest, value: value === null ? 'malformed' : valueFactsIn(value) }
+}
+
+function valueFactsIn(value: readonly number[]): ValueFacts {
+  const [codec, storedAt, costMs, dependencies, bytes] = value as [number, number, number, number, number]
+  return { codec, storedAt, costMs, dependencies, bytes }
 }
 
 function leaseIn(raw: Buffer | null): Lease | null {

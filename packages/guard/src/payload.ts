@@ -1,8 +1,8 @@
 import { TidemarkError } from '@tidemark/protocol'
 
-/** A value as a cell holds it, with what its readers need to know beside the label. The Lua commands do not look inside. */
+/** A value as a cell holds it, with what its readers need to know beside the label. Of the Lua commands `inspect` alone looks inside. */
 export interface Payload {
-  /** How the body was made from the value, 0–255: the app's affair; 0 is what workers write. */
+  /** How the body was made from the value: its form, and in the two upper bits how it is compressed. Workers write 0. */
   readonly codec: number
   /** When it was stored, ms since 1970 by its writer's clock. It bounds times to live and orders nothing. */
   readonly storedAt: number
@@ -15,6 +15,10 @@ export interface Payload {
 
 /** What is to be encoded: what is not said is plain, cost nothing, and depends on nothing. */
 export type NewPayload = Pick<Payload, 'body' | 'storedAt'> & Partial<Payload>
+
+/** Of a codec: 0 is not compressed. */
+export const COMPRESSION_SHIFT = 6
+export const FORM_MASK = 0x3f
 
 const FORMAT = 1
 const HEAD_BYTES = 14

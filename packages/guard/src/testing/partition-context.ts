@@ -96,7 +96,7 @@ export class PartitionContext implements AsyncDisposable {
   }
 
   /** Stores a value labelled `[low, high]` by lease and fill. */
-  async store(key: string, low: Position, high: Position = low, payload = 'value'): Promise<void> {
+  async store(key: string, low: Position, high: Position = low, payload: string | Buffer = 'value'): Promise<void> {
     const id = await this.lease(key)
     const value = { label: { low, high }, loadedAt: null, ttlMs: TTL_MS, payload: Buffer.from(payload) }
     const result = await this.guard.fill(key, KEYSPACE, id, value)

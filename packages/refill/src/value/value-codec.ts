@@ -1,4 +1,4 @@
-import { decodePayload, encodePayload, type Payload } from '@tidemark/guard'
+import { COMPRESSION_SHIFT, decodePayload, encodePayload, FORM_MASK, type Payload } from '@tidemark/guard'
 import { TidemarkError } from '@tidemark/protocol'
 import { algorithmNamed, algorithmOf, type Compression, DEFAULT_MIN_BYTES } from './compression.ts'
 import { plainJson } from './plain-json.ts'
@@ -14,10 +14,6 @@ export interface ValueCodecOptions {
   /** Of a value before it is compressed: what a reader will need the memory for. */
   readonly maxValueBytes: number
 }
-
-/** A codec's two upper bits say how the bytes are compressed, 0 not at all, and the other six who made them. */
-const COMPRESSION_SHIFT = 6
-const FORM_MASK = 0x3f
 
 /**
  * Between values and what a cell holds of them. Readers go by what the cell says and not by their own options: an app

@@ -30,7 +30,7 @@ function inspectionOf(low: bigint, more: Partial<Inspection> = {}): Inspection {
   return {
     ...{ view: VIEW, lease: null, remainingMs: 1_000, serverTimeMs: NOW_MS },
     generations: [EMPTY, EMPTY, EMPTY, EMPTY],
-    cell: { state: 'live', label, loadedAt: null, valueBytes: 3 },
+    cell: { state: 'live', label, loadedAt: null, value: 'malformed' },
     ...more,
   }
 }

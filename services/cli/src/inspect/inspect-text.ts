@@ -1,6 +1,6 @@
 import { floorOf, type Inspection, offsetOf, type View } from '@tidemark/guard'
 import { type Keyspace, ORIGIN, type Position } from '@tidemark/protocol'
-import { bytesText, durationText } from '../amount.ts'
+import { durationText } from '../amount.ts'
 import type { Answer, Named } from '../facts/parts.ts'
 import { positionText } from '../position-text.ts'
 import type { Coherence } from './coherence.ts'
@@ -9,6 +9,7 @@ import type { EventSearch, FoundEvent } from './newest-event.ts'
 import type { RegionSight } from './region-sight.ts'
 import type { RowFacts } from './row-facts.ts'
 import { servingText } from './serving-text.ts'
+import { valueText } from './value-text.ts'
 
 type Line = readonly [string, string]
 
@@ -32,7 +33,8 @@ function regionText(
   const lines = orFailure('redis', region, ({ inspection, value, coherence }) => [
     ...viewLines(inspection.view, report.keyspace, nowMs),
     ['cell', cellText(inspection, nowMs)],
-    ...(value === undefined ? [] : ([['value', value]] as const)),
+    ...valueLines(inspection.cell, nowMs),
+    ...(value === undefined ? [] : ([['', value]] as const)),
     ['lease', leaseText(inspection)],
     ['tombstone', tombstoneText(inspection)],
     ['served', servingText(coherence.verdict, inspection, report.keyspace)],
@@ -71,12 +73,16 @@ function gapText({ gap }: View): string {
 function cellText({ cell, remainingMs }: Inspection, nowMs: number): string {
   if (cell === null) return 'no value'
   if (cell === 'malformed') return 'not of our format: find what else writes under the key prefix'
-  const { label, loadedAt, valueBytes, state } = cell
+  const { label, loadedAt, state } = cell
   const loaded =
     loadedAt === null ? 'not loaded from the primary' : `loaded ${durationText(Math.max(0, nowMs - loadedAt))} ago`
   const left = remainingMs === null ? 'no time to live' : `${durationText(remainingMs)} left`
   const bounds = `[${positionText(label.low)}, ${positionText(label.high)}]`
-  return `${state === 'live' ? 'live' : 'stale, retained'}, ${bounds}, ${bytesText(valueBytes)}, ${loaded}, ${left}`
+  return `${state === 'live' ? 'live' : 'stale, retained'}, ${bounds}, ${loaded}, ${left}`
+}
+
+function valueLines(cell: Inspection['cell'], nowMs: number): readonly Line[] {
+  return cell === null || cell === 'malformed' ? [] : [['value', valueText(cell.value, nowMs)]]
 }
 
 function leaseText({ lease, serverTimeMs }: Inspection): string {
