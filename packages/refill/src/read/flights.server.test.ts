@@ -8,10 +8,10 @@ import { PRODUCT, type Product, ShopContext } from '../testing/shop-context.ts'
 const load = (db: Connection, { id }: { id: unknown }) => db.query<Product>(PRODUCT, [id]).then((r) => r.rows[0])
 const REASON = new Error('the request is gone')
 
-/** A load that waits until it is let go; what it was told by its signal is kept. */
+/** A load that waits until it is let go, at the latest when the test ends; what it was told by its signal is kept. */
 function held() {
   const { promise, resolve: letGo } = Promise.withResolvers<void>()
-  const counted = { begun: 0, letGo, aborted: null as unknown, load }
+  const counted = { begun: 0, letGo, aborted: null as unknown, load, [Symbol.dispose]: letGo }
   counted.load = async (db, params, context?: { signal: AbortSignal }) => {
     counted.begun++
     context?.signal.addEventListener('abort', () => {
@@ -30,7 +30,7 @@ test('readers of one process wait for one flight, and ask Redis for one lease', 
   await using shop = await ShopContext.open()
   await shop.trust()
   using events = new RefillEvents()
-  const loading = held()
+  using loading = held()
   const product = (await shop.open()).cache('product', loading)
   const readers = Array.from({ length: 50 }, () => product.get({ id: 1 }))
   await begun(loading)
@@ -42,7 +42,7 @@ test('readers of one process wait for one flight, and ask Redis for one lease', 
 test('one reader who goes does not end the load of the others; when all have gone it is ended', async () => {
   await using shop = await ShopContext.open()
   await shop.trust()
-  const loading = held()
+  using loading = held()
   const product = (await shop.open()).cache('product', loading)
   const [first, second] = [new AbortController(), new AbortController()]
   const leader = product.get({ id: 1 }, { signal: first.signal })
@@ -58,7 +58,7 @@ test('one reader who goes does not end the load of the others; when all have gon
   loading.letGo()
   expect(await patient).toMatchObject({ id: 1 })
 
-  const lonely = held()
+  using lonely = held()
   const another = (await shop.open()).cache('product', lonely)
   const gone = new AbortController()
   const reading = another.get({ id: 2 }, { signal: gone.signal })
@@ -78,7 +78,7 @@ test('one reader who goes does not end the load of the others; when all have gon
 
 test('a signal that is aborted already ends a call before anything is asked', async () => {
   await using shop = await ShopContext.open()
-  const loading = held()
+  using loading = held()
   const product = (await shop.open()).cache('product', loading)
   await expect(product.get({ id: 1 }, { signal: AbortSignal.abort(REASON) })).rejects.toBe(REASON)
   expect(loading.begun).toBe(0)
@@ -88,7 +88,7 @@ test('a lease is prolonged while its holder loads: nobody else does', async () =
   await using shop = await ShopContext.open()
   await shop.trust()
   using events = new RefillEvents()
-  const loading = held()
+  using loading = held()
   const timings = { leaseMs: 500 }
   const [here, there] = await Promise.all([shop.open({ timings }), shop.open({ timings })])
   const holder = here.cache('product', loading).get({ id: 1 })
@@ -107,7 +107,7 @@ test('readers who wait for a holder that died become one load, and it is cached'
   await shop.trust()
   using events = new RefillEvents()
   await shop.guard().lease(shop.key(1), 'product', '0'.repeat(16), 300, null)
-  const loading = held()
+  using loading = held()
   loading.letGo()
   const tidemarks = await Promise.all([shop.open(), shop.open()])
   const caches = tidemarks.map((tidemark) => tidemark.cache('product', loading))
@@ -119,7 +119,7 @@ test('readers who wait for a holder that died become one load, and it is cached'
 test('a load that hangs has failed when its time is over, for all who waited', async () => {
   await using shop = await ShopContext.open()
   await shop.trust()
-  const loading = held()
+  using loading = held()
   const product = (await shop.open({ timings: { loadMs: 100 } })).cache('product', loading)
   const readers = await Promise.allSettled([product.get({ id: 1 }), product.get({ id: 1 })])
   expect(readers.map((r) => r.status === 'rejected' && r.reason)).toMatchObject([
@@ -135,7 +135,7 @@ test('a call whose time is over is answered by its contract', async () => {
   const tidemark = await shop.open({ timings: { readMs: 200 } })
   await tidemark.cache('product', { load }).get({ id: 1 })
   await shop.invalidate(1, await shop.setPrice(1, 2499))
-  const loading = held()
+  using loading = held()
   const product = tidemark.cache('product', loading)
   await expect(product.get({ id: 1 })).rejects.toThrow(/UNPROVABLE.*out-of-time/)
   const stale = await product.read({ id: 1 }, { whenUnprovable: 'serve-stale' })
@@ -145,7 +145,7 @@ test('a call whose time is over is answered by its contract', async () => {
 
 test('without a view one load serves all who wait, and a session that joined loads for itself', async () => {
   await using shop = await ShopContext.open()
-  const loading = held()
+  using loading = held()
   const tidemark = await shop.open()
   const product = tidemark.cache('product', loading)
   const readers = Array.from({ length: 10 }, () => product.read({ id: 1 }))

@@ -153,7 +153,9 @@ test('while another loads, a retained value is served at once, but not to a sess
   await session.write(setPrice)
   await shop.invalidate(1, await shop.setPrice(1, 2599))
   await shop.guard().lease(shop.key(1), 'product', '0'.repeat(16), 60_000, null)
+  using events = new RefillEvents()
   expect(await product.read({ id: 1 })).toMatchObject({ from: 'redis', freshness: 'stale', doubt: 'retained' })
+  expect(events.named('leaseWait')).toEqual([])
   expect(await product.read({ id: 1 }, { session })).toMatchObject({ from: 'primary', value: { cents: 2599 } })
 })
 
