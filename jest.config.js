@@ -2,7 +2,7 @@
  * Two kinds of tests. `unit` needs nothing and starts at once; `server` needs Postgres, Kafka and Redis, which its global
  * setup starts once for the whole run, and only if the run holds a test of this kind.
  */
-const needsServers = ['<rootDir>/test/**/*.test.ts', '**/*.server.test.ts']
+const needsServers = ['<rootDir>/test/src/**/*.test.ts', '**/*.server.test.ts']
 
 /** Runs of many minutes, with a command of their own: `npm run test:long`. */
 const LONG = '\\.long\\.test\\.ts$'
@@ -21,7 +21,7 @@ export default {
     {
       ...shared,
       displayName: 'unit',
-      roots: ['<rootDir>/packages', '<rootDir>/services', '<rootDir>/infra'],
+      roots: ['<rootDir>/packages', '<rootDir>/services', '<rootDir>/infra', '<rootDir>/test/mutants'],
       testMatch: ['**/*.test.ts'],
       testPathIgnorePatterns: ['/node_modules/', '\\.server\\.test\\.ts$', LONG],
     },
