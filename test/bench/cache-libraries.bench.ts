@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util'
 import { BenchStage } from './cache-libraries/bench-stage.ts'
 import { LIBRARIES } from './cache-libraries/libraries.ts'
 import type { Library } from './cache-libraries/library.ts'
-import { machine, type Report, reportText } from './cache-libraries/report.ts'
+import { currentLoad, machine, type Report, reportText } from './cache-libraries/report.ts'
 import type { Turn } from './cache-libraries/turn.ts'
 
 const TURN = join(import.meta.dirname, 'cache-libraries/turn.ts')
@@ -29,11 +29,15 @@ export async function run(args: readonly string[]): Promise<void> {
   const { rounds, json, only } = parseArgs({ args: [...args], options: OPTIONS }).values
   const libraries = LIBRARIES.filter(({ name }) => only === undefined || only.split(',').includes(name))
   await using stage = await BenchStage.open()
+  const [startedAt, before] = [new Date().toISOString(), currentLoad()]
   const turns: Turn[] = []
   for (let round = 0; round < Number(rounds); round++) {
     for (const library of rotated(libraries, round)) turns.push(await turnOf(stage, library))
   }
-  const report: Report = { ...machine(), versions: await versions(), rounds: Number(rounds), turns }
+  const report: Report = {
+    ...{ ...machine(), startedAt, load: { before, after: currentLoad() }, rounds: Number(rounds), turns },
+    versions: { Node: process.versions.node, ...(await stage.versions()), ...(await versions()) },
+  }
   if (json) await writeFile(json, JSON.stringify(report, null, 2))
   process.stdout.write(`${reportText(report)}\n`)
 }

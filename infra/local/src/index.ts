@@ -12,7 +12,7 @@ export {
 } from './given-servers.ts'
 export { type KafkaOptions, KafkaServer } from './kafka.ts'
 export { KafkaCluster, type KafkaClusterOptions } from './kafka-cluster.ts'
-export type { KafkaSettings, KafkaUsers } from './kafka-files.ts'
+export { KAFKA_VERSION, type KafkaSettings, type KafkaUsers } from './kafka-files.ts'
 export { KAFKA_AUTHORIZER, type KafkaListener, type KafkaListeners } from './kafka-listeners.ts'
 export { freePort } from './ports.ts'
 export { type PostgresOptions, PostgresServer, type ReplicaOptions } from './postgres.ts'

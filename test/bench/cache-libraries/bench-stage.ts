@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { KafkaServer, PostgresServer, RedisServer } from '@tidemark/local'
+import { KAFKA_VERSION, KafkaServer, PostgresServer, RedisServer } from '@tidemark/local'
 import { Pool } from 'pg'
 import { ServiceProcess } from '../../src/pipeline/service-process.ts'
 import { connectedRedis } from '../libraries/connected-redis.ts'
@@ -59,6 +59,14 @@ export class BenchStage implements AsyncDisposable {
     }
   }
 
+  async versions(): Promise<Record<string, string>> {
+    const redis = await connectedRedis(this.redis.url)
+    const Redis = /redis_version:(\S+)/.exec(await redis.info('server'))?.[1] ?? ''
+    redis.disconnect()
+    const { rows } = await inPool(this.primary, (pool) => pool.query<{ server_version: string }>('show server_version'))
+    return { Postgres: rows[0]!.server_version, Redis, Kafka: KAFKA_VERSION }
+  }
+
   /** As every turn finds it: nothing in Redis, no row changed. */
   async clear(): Promise<void> {
     const redis = await connectedRedis(this.redis.url)
@@ -89,10 +97,10 @@ export class BenchStage implements AsyncDisposable {
   }
 }
 
-async function inPool(server: PostgresServer, work: (pool: Pool) => Promise<void>): Promise<void> {
+async function inPool<T>(server: PostgresServer, work: (pool: Pool) => Promise<T>): Promise<T> {
   const pool = new Pool({ connectionString: server.url(), max: 1 })
   try {
-    await work(pool)
+    return await work(pool)
   } finally {
     await pool.end()
   }

@@ -1,88 +1,109 @@
-import { cpus } from 'node:os'
+import { cpus, loadavg } from 'node:os'
 import { REPLICA_DELAY_MS } from './bench-stage.ts'
 import { median } from './speed.ts'
 import type { Turn } from './turn.ts'
 
-export interface Report {
-  readonly node: string
+export interface Machine {
   readonly cores: number
   readonly cpu: string
+}
+
+export interface Report extends Machine {
+  readonly startedAt: string
+  /** How many wanted a core in the minute before, and in the last one: what the figures were disturbed by. */
+  readonly load: { readonly before: number; readonly after: number }
   readonly versions: Readonly<Record<string, string>>
   readonly rounds: number
   readonly turns: readonly Turn[]
 }
 
-type Column = readonly [heading: string, of: (turn: Turn) => number | null, digits: number]
+interface Column {
+  readonly heading: string
+  of(turn: Turn): number | null
+  readonly digits: number
+}
 
-const SPEED: readonly Column[] = [
-  ['L1 hits, 1,000/s', (t) => t.speed.memory && t.speed.memory.perSecond / 1_000, 0],
-  ['CPU µs each', (t) => t.speed.memory?.cpuUs ?? null, 1],
-  ['L2 hit, µs', (t) => t.speed.redis.medianUs, 0],
-  ['L2 hits, /s', (t) => t.speed.redis.perSecond, 0],
-  ['CPU µs each', (t) => t.speed.redis.cpuUs, 0],
-  ['miss, µs', (t) => t.speed.miss.medianUs, 0],
-  ['misses, /s', (t) => t.speed.miss.perSecond, 0],
-  ['CPU µs each', (t) => t.speed.miss.cpuUs, 0],
-  ['stampede, ms', (t) => t.speed.herd.ms, 1],
-  ['loads', (t) => t.speed.herd.loads, 1],
-  ['of 4 apps, ms', (t) => t.speed.herdOfFour.ms, 1],
-  ['loads', (t) => t.speed.herdOfFour.loads, 1],
+const RACE = (['raceOnPrimary', 'raceOnReplica'] as const).map((which): readonly Column[] => [
+  { heading: 'stale in Redis', of: (t) => t[which].staleInRedis, digits: 0 },
+  { heading: 'in some app', of: (t) => t[which].staleInSomeApp, digits: 0 },
+  { heading: 'late reads, %', of: (t) => (100 * t[which].lateReads) / t[which].reads, digits: 1 },
+  { heading: 'latest, ms', of: (t) => t[which].latestMs, digits: 0 },
+])
+
+const HERD: readonly Column[] = [
+  { heading: '1,000 readers, ms', of: (t) => t.speed.herd.ms, digits: 0 },
+  { heading: 'loads', of: (t) => t.speed.herd.loads, digits: 1 },
+  { heading: 'in 4 apps, ms', of: (t) => t.speed.herdOfFour.ms, digits: 0 },
+  { heading: 'loads', of: (t) => t.speed.herdOfFour.loads, digits: 1 },
 ]
 
-const RACE: readonly Column[] = (['raceOnPrimary', 'raceOnReplica'] as const).flatMap((which): Column[] => {
-  const where = which === 'raceOnPrimary' ? 'primary' : `replica, ${REPLICA_DELAY_MS} ms behind`
-  return [
-    [`${where}: stale in Redis`, (t) => t[which].staleInRedis, 0],
-    ['in some app', (t) => t[which].staleInSomeApp, 0],
-    ['late reads, %', (t) => (100 * t[which].lateReads) / t[which].reads, 2],
-    ['latest, ms', (t) => t[which].latestMs, 0],
-  ]
-})
+const SPEED: readonly Column[] = [
+  { heading: 'L1 hits, 1,000/s', of: (t) => t.speed.memory && t.speed.memory.perSecond / 1_000, digits: 0 },
+  { heading: 'CPU µs', of: (t) => t.speed.memory?.cpuUs ?? null, digits: 1 },
+  { heading: 'L2 hit, µs', of: (t) => t.speed.redis.medianUs, digits: 0 },
+  { heading: 'L2 hits, /s', of: (t) => t.speed.redis.perSecond, digits: 0 },
+  { heading: 'CPU µs', of: (t) => t.speed.redis.cpuUs, digits: 0 },
+  { heading: 'miss, µs', of: (t) => t.speed.miss.medianUs, digits: 0 },
+  { heading: 'misses, /s', of: (t) => t.speed.miss.perSecond, digits: 0 },
+  { heading: 'CPU µs', of: (t) => t.speed.miss.cpuUs, digits: 0 },
+]
 
-/** Medians of the rounds with their spread, and what each is to Tidemark's and to bare ioredis. */
+/** The tables of refill's docs/benchmark.md: medians of the rounds with their least and most. */
 export function reportText(report: Report): string {
-  const { cpu, cores, node, rounds, versions, turns } = report
-  const libraries = [...new Set(turns.map(({ library }) => library))].toSorted()
+  const { turns } = report
+  const [onPrimary, onReplica] = RACE as [readonly Column[], readonly Column[]]
   return [
-    `${cores} cores (${cpu}), Node ${node}, ${rounds} rounds; ${Object.entries(versions)
-      .map((v) => v.join(' '))
-      .join(', ')}`,
-    table(turns, libraries, SPEED),
-    `of ${turns[0]?.raceOnPrimary.rows} rows, when nobody writes any more:`,
-    table(turns, libraries, RACE),
-    'times tidemark / times bare ioredis, by the medians:',
-    ratios(turns, libraries),
+    conditions(report),
+    `Of ${turns[0]?.raceOnPrimary.rows} rows, with loads from the primary:`,
+    table(turns, onPrimary),
+    `With loads from a replica that is ${REPLICA_DELAY_MS} ms behind:`,
+    table(turns, onReplica),
+    'A herd on a cold key:',
+    table(turns, HERD),
+    'Hits and misses:',
+    table(turns, SPEED),
+    'Times bare ioredis / times tidemark, by the medians:',
+    ratios(turns),
   ].join('\n\n')
 }
 
-function table(turns: readonly Turn[], libraries: readonly string[], columns: readonly Column[]): string {
-  const rows = libraries.map((library) => [library, ...columns.map((column) => cellOf(turns, library, column))])
-  return markdown(['', ...columns.map(([heading]) => heading)], rows)
+function conditions({ startedAt, load, cpu, cores, rounds, versions }: Report): string {
+  const software = Object.entries(versions).map((version) => version.join(' '))
+  const machine = `${cores} cores (${cpu}), load average ${load.before.toFixed(1)} before and ${load.after.toFixed(1)} after`
+  return `${startedAt}, ${rounds} rounds, ${machine}; ${software.join(', ')}`
 }
 
-function cellOf(turns: readonly Turn[], library: string, [, of, digits]: Column): string {
+function table(turns: readonly Turn[], columns: readonly Column[]): string {
+  const rows = librariesIn(turns).map((library) => [library, ...columns.map((c) => cellOf(turns, library, c))])
+  return markdown(['', ...columns.map(({ heading }) => heading)], rows)
+}
+
+function librariesIn(turns: readonly Turn[]): string[] {
+  return [...new Set(turns.map(({ library }) => library))]
+}
+
+function cellOf(turns: readonly Turn[], library: string, { of, digits }: Column): string {
   const values = valuesOf(turns, library, of)
   if (values.length === 0) return '–'
-  const [least, most] = [Math.min(...values), Math.max(...values)].map((v) => v.toFixed(digits))
-  const middle = median(values).toFixed(digits)
-  return least === most ? middle : `${middle} (${least}–${most})`
+  const text = (value: number) =>
+    value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits })
+  const [least, most] = [text(Math.min(...values)), text(Math.max(...values))]
+  return least === most ? least : `${text(median(values))} (${least}–${most})`
 }
 
-function ratios(turns: readonly Turn[], libraries: readonly string[]): string {
-  const columns = SPEED.filter(([heading]) => heading !== 'loads')
-  const of = (library: string, [, value]: Column) => median(valuesOf(turns, library, value))
-  const rows = libraries.map((library) => [
-    library,
-    ...columns.map((c) => ['tidemark', 'bare ioredis'].map((other) => ratio(of(library, c), of(other, c))).join(' / ')),
-  ])
-  return markdown(['', ...columns.map(([heading]) => heading)], rows)
+function ratios(turns: readonly Turn[]): string {
+  const of = (library: string, column: Column) => median(valuesOf(turns, library, column.of))
+  const to = (library: string, column: Column) =>
+    ['bare ioredis', 'tidemark'].map((other) => ratio(of(library, column), of(other, column))).join(' / ')
+  const rows = librariesIn(turns).map((library) => [library, ...SPEED.map((column) => to(library, column))])
+  return markdown(['', ...SPEED.map(({ heading }) => heading)], rows)
 }
 
 function ratio(a: number, b: number): string {
   return Number.isFinite(a / b) ? (a / b).toFixed(2) : '–'
 }
 
-function valuesOf(turns: readonly Turn[], library: string, of: (turn: Turn) => number | null): number[] {
+function valuesOf(turns: readonly Turn[], library: string, of: Column['of']): number[] {
   return turns.filter((turn) => turn.library === library).flatMap((turn) => of(turn) ?? [])
 }
 
@@ -90,7 +111,12 @@ function markdown(headings: readonly string[], rows: readonly (readonly string[]
   return [headings, headings.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
 }
 
-export function machine(): Pick<Report, 'node' | 'cores' | 'cpu'> {
+export function machine(): Machine {
   const all = cpus()
-  return { node: process.versions.node, cores: all.length, cpu: all[0]?.model.trim() ?? 'unknown' }
+  return { cores: all.length, cpu: all[0]?.model.trim() ?? 'unknown' }
+}
+
+/** The load average of the last minute. */
+export function currentLoad(): number {
+  return loadavg()[0]!
 }
