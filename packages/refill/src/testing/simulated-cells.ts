@@ -5,7 +5,7 @@ import type { SimulatedShop } from './simulated-shop.ts'
 type Stored = Pick<Cell, 'label' | 'loadedAt' | 'payload'>
 
 /** What a reader asks of a partition's guard. */
-type AskedOf = Pick<Guard, 'lookMany' | 'view' | 'lease' | 'fill' | 'release'>
+type AskedOf = Pick<Guard, 'lookMany' | 'view' | 'require' | 'lease' | 'fill' | 'release'>
 
 /**
  * The region's cells at a simulated shop, under the guard's rules: what lacks a change that the pipeline has told of is
@@ -28,6 +28,11 @@ export class SimulatedCells {
     const asked: AskedOf = {
       lookMany: async (keys) => ({ sights: keys.map((one) => this.#look(one)), malformed: 0 }),
       view: async () => this.#look(key).view,
+      require: async (keys) => {
+        this.#shop.pass()
+        const required = keys.map((one) => this.#required(one.key))
+        return { code: 'required', view: this.#shop.view(this.#numberOf(key)), required }
+      },
       lease: async (one, _, __, ___, unusable) => this.#lease(one, unusable),
       fill: async (one, _, __, { label, loadedAt, payload }) => {
         this.#shop.pass()
