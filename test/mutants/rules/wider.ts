@@ -38,14 +38,14 @@ export const WIDER: readonly Rule[] = [
         file: JUDGE,
         find: 'judge(view, cell, terms, now)',
         replace: 'judge(view, cell, { ...terms, demand: terms.demand && { ...terms.demand, own: ORIGIN } }, now)',
-        tests: JUDGED,
+        tests: ['refill:read/flights.test.ts'],
       },
       {
         name: 'an unlabelled flight serves a session that joined',
         file: JUDGE,
         find: 'return terms.demand === null ? judgeLoaded',
         replace: 'return terms !== null ? judgeLoaded',
-        tests: JUDGED,
+        tests: ['refill:read/flights.test.ts'],
       },
       {
         name: 'a joiner who knows a newer epoch believes an older one’s load',
@@ -89,6 +89,13 @@ export const WIDER: readonly Rule[] = [
         tests: CHOSEN,
       },
       {
+        name: 'keys of a snapshot are loaded in several snapshots',
+        file: 'refill:snapshot/load-together.ts',
+        find: "isolation: 'snapshot'",
+        replace: "isolation: 'statements'",
+        tests: ['refill:snapshot/snapshot-truth.test.ts'],
+      },
+      {
         name: 'what may hold more than a load is kept beside it',
         file: CHOICE,
         find: "if (kept.high > loaded.low) return 'never'",
@@ -114,6 +121,20 @@ export const WIDER: readonly Rule[] = [
         find: 'return answers.reduce<View | null>((narrowed, answer) => narrowed && narrow(narrowed, answer, keyspace), view)',
         replace: 'return view',
         tests: NARROWED,
+      },
+      {
+        name: 'a cell is judged by the view of its own partition',
+        file: 'refill:dependencies/dependency-look.ts',
+        find: 'view: effectiveView(sight.view, known, scope.keyspace.name),',
+        replace: 'view: sight.view,',
+        tests: ['refill:snapshot/snapshot-truth.test.ts'],
+      },
+      {
+        name: 'what a dependency requires is not required of a load',
+        file: 'refill:read/refill.ts',
+        find: '[answer.required, errand.sight.bounds.required]',
+        replace: '[answer.required]',
+        tests: ['test/src/dependencies.test.ts'],
       },
       {
         name: 'watermark of the value’s own partition',
@@ -144,7 +165,7 @@ export const WIDER: readonly Rule[] = [
         tests: NARROWED,
       },
       {
-        name: 'a load is labelled by a dependency’s N',
+        name: 'what a dependency’s view shows is not granted',
         file: NARROW,
         find: 'return { required, granted: maxPosition(required, ...shown) }',
         replace: 'return { required, granted: required }',
@@ -161,7 +182,8 @@ export const WIDER: readonly Rule[] = [
         file: COPIES,
         find: 'lane.turn !== turn || ',
         replace: '',
-        tests: COPIED,
+        tests: ['refill:memory/memory.server.test.ts'],
+        named: 'I2 what was read before a repair',
       },
       {
         name: 'feed rule 2: told keys are kept',

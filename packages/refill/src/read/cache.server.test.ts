@@ -96,6 +96,10 @@ test('I7 a primary of an older epoch than the view is not believed', async () =>
   )
   const product = (await shop.open()).cache('product', { load })
   await expect(product.read({ id: 1 })).rejects.toThrow(/UNPROVABLE.*unannounced/)
+  // Whoever has met the epoch remembers it when the view that said so is gone.
+  await shop.redis.del(`${shop.source.keyPrefix}.view:{0}`)
+  await expect(product.read({ id: 1 })).rejects.toThrow(/UNPROVABLE.*unannounced/)
+  expect(await (await shop.open()).cache('product', { load }).read({ id: 1 })).toMatchObject({ from: 'primary' })
 })
 
 test('a server that was promoted and not announced fills nothing', async () => {

@@ -80,8 +80,15 @@ test('a hit carries the system’s identifier into the token', async () => {
 test('what a session was handed may be as new as the label’s end: by a replica, by the primary, from Redis', async () => {
   await using shop = await ShopContext.open()
   await shop.trust()
-  const near = (await shop.open()).cache('product', { load })
-  const far = (await shop.open({ replicas: [] })).cache('product', { load })
+  // So that a label ends later than it begins.
+  const whileWritten = async (db: Connection, params: { id: unknown }) => {
+    const row = await load(db, params)
+    await shop.setPrice(3, 2499)
+    await shop.replicaCaughtUp()
+    return row
+  }
+  const near = (await shop.open()).cache('product', { load: whileWritten })
+  const far = (await shop.open({ replicas: [] })).cache('product', { load: whileWritten })
   for (const [cache, id, from] of [
     [near, 1, 'eu-1'],
     [near, 1, 'redis'],
@@ -90,6 +97,7 @@ test('what a session was handed may be as new as the label’s end: by a replica
     const session = (await shop.open()).session()
     const reading = await cache.read({ id }, { session })
     expect([reading.from, (await session.demand())?.seen]).toEqual([from, reading.label!.high])
+    expect(reading.label!.high > reading.label!.low).toBe(true)
   }
 })
 
