@@ -220,7 +220,7 @@ test('I7 for every history: a snapshot is what one transaction saw, at the posit
       await takings.run()
       for (const [way, times] of takings.ways) ways.set(way, (ways.get(way) ?? 0) + times)
     }),
-    { numRuns: 150 },
+    { numRuns: 90 },
   )
   // A snapshot that loads all, or refuses, would pass otherwise.
   const least = ['redis fresh', 'redis stale', 'partly fresh', 'loaded fresh', 'unlabelled', 'refused']
