@@ -4,6 +4,8 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 export interface PhaseReport {
   readonly phase: string
   readonly calls: number
+  /** Of each call, ascending. */
+  readonly latencies: readonly number[]
   readonly p50: number
   readonly p99: number
   readonly max: number
@@ -41,6 +43,7 @@ export class CallLog {
     const report = {
       phase,
       calls: sorted.length,
+      latencies: sorted,
       p50: at(0.5),
       p99: at(0.99),
       max: at(1),

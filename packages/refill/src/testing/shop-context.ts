@@ -147,10 +147,15 @@ export class ShopContext implements AsyncDisposable {
 
   /** Opens the view and closes its gap at the end of the log, which a replica must have reached from then on. */
   async trust(): Promise<Position> {
-    await this.guard().declareGap(this.#offset, 'first start', null, 0)
+    await this.openView()
     const watermark = await this.beat()
     await this.replicaCaughtUp()
     return watermark
+  }
+
+  /** Trusts nothing until the next beat. */
+  async openView(): Promise<void> {
+    await this.guard().declareGap(this.#offset, 'first start', null, 0)
   }
 
   /** Applies a watermark at the end of the log, or at the given position. */
