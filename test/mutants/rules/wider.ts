@@ -226,7 +226,7 @@ export const WIDER: readonly Rule[] = [
         file: COPIES,
         find: " || cell?.state !== 'live'",
         replace: '',
-        tests: COPIED,
+        tests: ['refill:memory/copy.test.ts'],
       },
       {
         name: 'feed rule 3: what is below its floor is kept',
