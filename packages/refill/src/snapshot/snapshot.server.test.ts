@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals'
 import { defineSource, lsnOf, position } from '@tidemark/protocol'
 import type { Connection } from '../sources/database.ts'
+import { whileBeating } from '../testing/beating-shop.ts'
 import { RefillEvents } from '../testing/refill-events.ts'
 import { PRODUCT, type Product, ShopContext } from '../testing/shop-context.ts'
 import { openTidemark } from '../tidemark.ts'
@@ -40,13 +41,9 @@ test('a keyspace that caches nothing is loaded, and what another holds is kept b
   const product = tidemark.cache('product', { load })
   const price = tidemark.cache('price', { load: async (db, { id }) => (await load(db, { id }))?.cents })
   await product.get({ id: 1 })
-  const beating = setInterval(() => void shop.beat(), 20)
-  try {
-    const snapshot = await tidemark.snapshot([product.at({ id: 1 }), price.at({ id: 1 })])
-    expect(snapshot).toMatchObject({ from: 'primary', loaded: 1, values: [{ cents: 1999 }, 1999] })
-  } finally {
-    clearInterval(beating)
-  }
+  await shop.beat()
+  const snapshot = await whileBeating(shop, tidemark.snapshot([product.at({ id: 1 }), price.at({ id: 1 })]))
+  expect(snapshot).toMatchObject({ from: 'primary', loaded: 1, values: [{ cents: 1999 }, 1999] })
 })
 
 test('what a snapshot cannot honour is refused, by type and when it is called', async () => {
@@ -102,12 +99,7 @@ test.each(['strong', 'contract'] as const)(
     session.saw(position(1, lsnOf(await shop.here()) + 8n), null)
     const taking = tidemark.snapshot([product.at({ id: 1 })], { session, consistency })
     await shop.primary.query('update product set cents = cents where id = 3')
-    const beating = setInterval(() => void shop.beat(), 20)
-    try {
-      expect(await taking).toMatchObject({ freshness: 'fresh', values: [{ id: 1 }] })
-    } finally {
-      clearInterval(beating)
-    }
+    expect(await whileBeating(shop, taking)).toMatchObject({ freshness: 'fresh', values: [{ id: 1 }] })
     expect(loads).toEqual([1])
   },
 )

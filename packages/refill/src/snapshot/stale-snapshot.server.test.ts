@@ -2,6 +2,7 @@ import { expect, test } from '@jest/globals'
 import { waitUntil } from '@tidemark/local'
 import { defineSource } from '@tidemark/protocol'
 import type { Connection } from '../sources/database.ts'
+import { whileBeating } from '../testing/beating-shop.ts'
 import { PRODUCT, type Product, ShopContext } from '../testing/shop-context.ts'
 import { openTidemark } from '../tidemark.ts'
 
@@ -116,10 +117,5 @@ test('a value whose time is over is loaded anew beside those that are fresh, and
   const stale = { freshness: 'stale', doubt: 'expired', loaded: 0, values: [{ id: 1 }, { name: 'Ada' }] }
   expect(await tidemark.snapshot(both)).toMatchObject(stale)
   loading.fails = false
-  const beating = setInterval(() => void shop.beat(), 20)
-  try {
-    expect(await tidemark.snapshot(both)).toMatchObject({ freshness: 'fresh', loaded: 1 })
-  } finally {
-    clearInterval(beating)
-  }
+  expect(await whileBeating(shop, tidemark.snapshot(both))).toMatchObject({ freshness: 'fresh', loaded: 1 })
 })
