@@ -1,8 +1,9 @@
 import { channel } from 'node:diagnostics_channel'
 import { expect, test } from '@jest/globals'
 import { type DataPoint, MeterProvider, MetricReader } from '@opentelemetry/sdk-metrics'
-import { defineSource, TidemarkError } from '@tidemark/protocol'
-import { CHANNEL, type RefillEvent } from '../events.ts'
+import { defineSource } from '@tidemark/protocol'
+import { CHANNEL } from '../events.ts'
+import { ONE_OF_EACH, type Told } from '../testing/told-events.ts'
 import { REFILL_METRICS } from './metric-table.ts'
 import { type RecordRefillOptions, recordRefill } from './recorder.ts'
 
@@ -10,35 +11,6 @@ const shop = defineSource({
   name: 'shop',
   keyspaces: { product: { key: 'product:{id}', tables: { 'public.product': { id: 'id' } } } },
 })
-const away = new Error('away')
-
-type Told = RefillEvent extends infer E ? (E extends RefillEvent ? Omit<E, 'source' | 'region'> : never) : never
-
-/** One of each kind; a kind that is missing does not compile. */
-const ONE_OF_EACH: { readonly [N in RefillEvent['event']]: Told & { event: N } } = {
-  read: { event: 'read', keyspace: 'product', from: 'redis', fresh: true, doubt: null },
-  readFailed: { event: 'readFailed', keyspace: 'product', code: 'UNPROVABLE' },
-  refill: { event: 'refill', keyspace: 'product', from: 'primary', outcome: 'stored' },
-  replicaLagging: { event: 'replicaLagging', keyspace: 'product', replica: 'eu-1', lagBytes: 8 },
-  replicaAwaited: { event: 'replicaAwaited', keyspace: 'product', replica: 'eu-1', arrived: true },
-  replicaCircuit: { event: 'replicaCircuit', replica: 'eu-1', state: 'open' },
-  primaryLimited: { event: 'primaryLimited', keyspace: 'product' },
-  sourceFailed: { event: 'sourceFailed', keyspace: 'product', from: 'eu-1', error: away },
-  redisFailed: { event: 'redisFailed', keyspace: 'product', error: away },
-  redisCircuitOpened: { event: 'redisCircuitOpened', partition: null, error: away },
-  redisCircuitClosed: { event: 'redisCircuitClosed', partition: 3 },
-  refreshFailed: { event: 'refreshFailed', keyspace: 'product', error: away },
-  refreshPutOff: { event: 'refreshPutOff', keyspace: 'product' },
-  misfit: { event: 'misfit', keyspace: 'product', error: new TidemarkError('VALUE_UNCACHEABLE', 'x') },
-  leaseWait: { event: 'leaseWait', keyspace: 'product' },
-  memoryDropped: { event: 'memoryDropped', partition: 0, cause: 'hole', copies: 3 },
-  memoryEvicted: { event: 'memoryEvicted', copies: 2 },
-  memoryFailed: { event: 'memoryFailed', error: away },
-  versionRegression: { event: 'versionRegression', keyspace: 'product' },
-  tokenRefused: { event: 'tokenRefused', flaw: 'forged' },
-  sessionUncarried: { event: 'sessionUncarried' },
-}
-
 class Collector extends MetricReader {
   protected async onForceFlush(): Promise<void> {}
   protected async onShutdown(): Promise<void> {}
