@@ -12,8 +12,11 @@ const WRITERS = 2
 /** Enough to see each path, on whatever machine. */
 const ENOUGH = { snapshots: 30, unloaded: 3, partly: 10, plainWrong: 3 }
 const MOST_MS = 40_000
-/** Without Redis nobody can say at which position a snapshot is: on a busy machine it is given more time. */
-const PATIENT = { redisTimeoutMs: 10_000 }
+/**
+ * On a busy machine Redis is given more time, for without it nobody can say at which position a snapshot is; and the
+ * watermark, for if it does not come in time what is kept is loaded, too.
+ */
+const PATIENT = { readMs: 30_000, leaseMs: 15_000, redisTimeoutMs: 10_000, watermarkWaitMs: 20_000 }
 
 let context: PipelineContext
 
