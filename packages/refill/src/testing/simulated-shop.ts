@@ -97,11 +97,11 @@ export class SimulatedShop {
     return { required, granted: maxPosition(required, told.watermark, after(this.#newestIn(told))) }
   }
 
-  /** Commits to a key, visible before a time if one is given. */
-  commitsTo(key: number, visibleBefore = Number.POSITIVE_INFINITY): Version[] {
-    return this.#commits
-      .filter((c) => c.key === key && (c.visibleAt ?? Number.POSITIVE_INFINITY) < visibleBefore)
-      .map((c) => c.version)
+  /** Commits to a key: all that are in the log, be they visible anywhere or not; or those visible before a time. */
+  commitsTo(key: number, visibleBefore?: number): Version[] {
+    const isMeant = ({ visibleAt }: Commit) =>
+      visibleBefore === undefined || (visibleAt !== null && visibleAt < visibleBefore)
+    return this.#commits.filter((c) => c.key === key && isMeant(c)).map((c) => c.version)
   }
 
   primary(): ConnectionPool {
