@@ -146,8 +146,8 @@ export const PRIMARY: readonly Rule[] = [
         file: 'refill:read/rounds.ts',
         find: "case 'behind-session': // the watermark is about to come\n      return now < inquiry.watermarkDeadline",
         replace: "case 'behind-session':\n      return false",
-        tests: ['refill:read/cache.server.test.ts'],
-        named: 'a session that has seen a position',
+        tests: ['refill:session/sessions.server.test.ts'],
+        named: 'what cannot be cached is not loaded over and over',
       },
       {
         name: 'a session that is ahead of what the primary shows is loaded for at once, where nothing is cached',

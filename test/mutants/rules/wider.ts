@@ -93,7 +93,8 @@ export const WIDER: readonly Rule[] = [
         file: 'refill:snapshot/load-together.ts',
         find: "isolation: 'snapshot'",
         replace: "isolation: 'statements'",
-        tests: ['refill:snapshot/snapshot-truth.test.ts'],
+        tests: ['test/src/snapshots.test.ts'],
+        named: 'sums over accounts',
       },
       {
         name: 'what may hold more than a load is kept beside it',
