@@ -45,7 +45,7 @@ await runService({
     resources.use(recordRefill({ source, region, replicas: replicas.map((replica) => replica.name) }))
 
     const tokenKeys = [{ id: 0, secret: given.TIDEMARK_SESSION_SECRET }]
-    const tidemark = await openTidemark({ source, redis, primary, replicas, region, tokenKeys })
+    const tidemark = resources.use(await openTidemark({ source, redis, primary, replicas, region, tokenKeys }))
     const shop = buildShop({ tidemark, log })
     await shop.listen({ host: given.TIDEMARK_HTTP_HOST, port: given.TIDEMARK_HTTP_PORT })
     resources.defer(() => drained(shop))

@@ -46,7 +46,8 @@ export class ShopContext implements AsyncDisposable {
     if (announced) await primary.query(EPOCH)
     const redis = resources.adopt(regionRedis(redisAt(redisUrls['us-east']!), log), (client) => client.close())
     const tokenKeys = [{ id: 0, secret: 's'.repeat(32) }]
-    const tidemark = await openTidemark({ source: { ...source, keyPrefix: database }, redis, primary, tokenKeys })
+    const options = { source: { ...source, keyPrefix: database }, redis, primary, tokenKeys }
+    const tidemark = resources.use(await openTidemark(options))
     const shop = buildShop({ tidemark, log })
     resources.defer(() => shop.close())
     return new ShopContext(shop, primary, resources.move())
