@@ -64,20 +64,26 @@ test('1,000 snapshots of ten cold keys in four instances become one load, in wha
   expect(events.named('read')).toHaveLength(10_000)
 }, 60_000)
 
-test('without Redis the herd of one process is one load, too', async () => {
+test('without Redis the herd of one process is one load, too; who asks by other terms loads for himself', async () => {
   await using shop = await ShopContext.open()
   const loading = held()
-  const away = new Redis('redis://127.0.0.1:1', {
-    enableOfflineQueue: false,
-    lazyConnect: true,
-    retryStrategy: () => null,
-  })
-  const { take } = await openWith(shop, loading, { redis: away })
-  const herd = Array.from({ length: 50 }, () => take(TEN))
-  await begun(loading)
+  const unreachable = { enableOfflineQueue: false, lazyConnect: true, retryStrategy: () => null }
+  const redis = new Redis('redis://127.0.0.1:1', unreachable)
+  const { tidemark, product, take } = await openWith(shop, loading, { redis })
+  const others = [
+    { whenUnprovable: 'serve-stale' },
+    { maxStalenessMs: 5_000 },
+    { consistency: 'strong' },
+    { session: tidemark.session() },
+  ] as const
+  const references = TEN.map((one) => product.at(one))
+  const herd = [...Array(50).keys()].map(() => take(TEN))
+  const alone = others.map((options) => tidemark.snapshot(references, options))
+  await begun(loading, 1 + others.length)
   loading.letGo()
-  for (const taken of await Promise.all(herd)) expect(taken).toMatchObject({ position: null, loaded: 10 })
-  expect(loading.asked).toHaveLength(1)
+  for (const taken of await Promise.all([...herd, ...alone]))
+    expect(taken).toMatchObject({ position: null, loaded: 10 })
+  expect(loading.asked).toHaveLength(1 + others.length)
 })
 
 test('one who goes does not end the load of the others; when all have gone it is ended and its leases are given back', async () => {

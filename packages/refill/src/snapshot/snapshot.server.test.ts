@@ -1,4 +1,5 @@
 import { expect, test } from '@jest/globals'
+import { waitUntil } from '@tidemark/local'
 import { defineSource, lsnOf, position } from '@tidemark/protocol'
 import type { Connection } from '../sources/database.ts'
 import { whileBeating } from '../testing/beating-shop.ts'
@@ -25,6 +26,7 @@ test('strong asks the primary for all of them in one transaction, whatever is th
   using events = new RefillEvents()
   const strong = await tidemark.snapshot(both(), { consistency: 'strong' })
   expect(strong).toMatchObject({ from: 'primary', loaded: 2, freshness: 'fresh', values: [{ cents: 2499 }, {}] })
+  await tidemark.snapshot([product.at({ id: 3 })], { consistency: 'strong' })
   expect(events.named('refill')).toEqual([])
   expect(await product.get({ id: 1 })).toMatchObject({ cents: 1999 })
 })
@@ -82,24 +84,30 @@ test('what a snapshot hands over moves the session, be it loaded, from Redis, or
   expect(stale.seen >= hit.seen).toBe(true)
 })
 
-test.each(['strong', 'contract'] as const)(
-  'a session that saw more than the primary is known to show waits for the watermark, and loads once (%s)',
-  async (consistency) => {
+test.each([
+  ['from the primary alone', 'strong', false, 1],
+  ['and has it from Redis then', 'contract', false, 1],
+  ['and once more where another has the lease', 'contract', true, 2],
+] as const)(
+  'a session that saw more than the primary is known to show waits for the watermark, and loads once, %s',
+  async (_, consistency, isLeased, times) => {
     await using shop = await ShopContext.open()
     await shop.trust()
-    const tidemark = await shop.open({ replicas: [], timings: { watermarkWaitMs: 20_000 } })
-    const loads: unknown[] = []
+    if (isLeased) await shop.guard().lease(shop.key(1), 'product', '0'.repeat(16), 60_000, null)
+    const tidemark = await shop.open({ replicas: [], timings: { watermarkWaitMs: 20_000, leaseWaitMs: 10 } })
+    let loads = 0
     const product = tidemark.cache('product', {
       load: (db, params) => {
-        loads.push(params.id)
+        loads++
         return load(db, params)
       },
     })
     const session = tidemark.session()
     session.saw(position(1, lsnOf(await shop.here()) + 8n), null)
     const taking = tidemark.snapshot([product.at({ id: 1 })], { session, consistency })
+    if (isLeased) await waitUntil('it has loaded', () => loads > 0, { timeoutMs: 20_000 })
     await shop.primary.query('update product set cents = cents where id = 3')
     expect(await whileBeating(shop, taking)).toMatchObject({ freshness: 'fresh', values: [{ id: 1 }] })
-    expect(loads).toEqual([1])
+    expect(loads).toBe(times)
   },
 )
