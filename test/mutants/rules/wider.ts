@@ -48,6 +48,20 @@ export const WIDER: readonly Rule[] = [
         tests: ['refill:read/flights.test.ts'],
       },
       {
+        name: 'a session joins a load without a lease that began before it came',
+        file: 'refill:read/bare-loads.ts',
+        find: 'if (underWay && terms.demand === null)',
+        replace: 'if (underWay)',
+        tests: ['refill:read/bare-loads.test.ts'],
+      },
+      {
+        name: 'the next load without a lease begins beside the one under way',
+        file: 'refill:read/bare-loads.ts',
+        find: 'await Promise.all(after.map((flight) => flight.hasLanded))',
+        replace: 'await Promise.resolve(after)',
+        tests: ['refill:read/bare-loads.test.ts'],
+      },
+      {
         name: 'a joiner who knows a newer epoch believes an older one’s load',
         file: JUDGE,
         find: 'if (standing === null || standing.epoch < terms.announcedEpoch)',

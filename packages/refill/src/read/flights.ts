@@ -37,16 +37,18 @@ export class Interest {
 
 /** One refill of one key, for all of this process who need it. It always lands, and never rejects. */
 export class Flight<Value> {
-  /** Without a lease: what it brings has no label. */
-  readonly isBare: boolean
   readonly #interest: Interest
   readonly #brought = Promise.withResolvers<Brought<Value>>()
   readonly #onLanded: (flight: Flight<Value>) => void
 
-  constructor(isBare: boolean, interest: Interest, onLanded: (flight: Flight<Value>) => void = () => undefined) {
-    this.isBare = isBare
+  constructor(interest: Interest, onLanded: (flight: Flight<Value>) => void = () => undefined) {
     this.#interest = interest
     this.#onLanded = onLanded
+  }
+
+  /** For what only waits for its turn, and has no interest in what it brings. */
+  get hasLanded(): Promise<unknown> {
+    return this.#brought.promise
   }
 
   get isAbandoned(): boolean {
@@ -81,21 +83,54 @@ export class Flight<Value> {
 
 /** The flights of a cache by their keys: a second reader of a key joins the first one's. */
 export class Flights<Value> {
-  readonly #byKey = new Map<string, Flight<Value>>()
+  readonly #leased = new Map<string, Flight<Value>>()
+  /** Beside those: who asks for a lease in vain must not hide the load that is under way without one. */
+  readonly #bare = new Map<string, Flight<Value>>()
+  /** Those that begin when the bare one of their key has landed. */
+  readonly #next = new Map<string, Flight<Value>>()
 
   /** One that a reader may join. What a bare one brings says nothing to a session. */
   find(key: string, isSession: boolean): Flight<Value> | null {
-    const flight = this.#byKey.get(key)
-    if (flight === undefined || flight.isAbandoned || (flight.isBare && isSession)) return null
-    return flight
+    return joinable(this.#leased.get(key)) ?? (isSession ? null : this.findBare(key))
+  }
+
+  findBare(key: string): Flight<Value> | null {
+    return joinable(this.#bare.get(key))
+  }
+
+  /** The one that has not begun: good for whoever has come by now. */
+  findNext(key: string): Flight<Value> | null {
+    return joinable(this.#next.get(key))
   }
 
   /** A flight that others find until it lands, or a newer one takes its place. */
   begin(key: string, isBare: boolean, interest: Interest): Flight<Value> {
-    const flight = new Flight<Value>(isBare, interest, (landed) => {
-      if (this.#byKey.get(key) === landed) this.#byKey.delete(key)
-    })
-    this.#byKey.set(key, flight)
-    return flight
+    return listed(isBare ? this.#bare : this.#leased, key, new Flight<Value>(interest, this.#landed(key)))
   }
+
+  /** A bare flight that others find as the next one until it has begun. */
+  queue(key: string, interest: Interest): Flight<Value> {
+    return listed(this.#next, key, new Flight<Value>(interest, this.#landed(key)))
+  }
+
+  /** What was queued is under way. */
+  began(key: string, flight: Flight<Value>): void {
+    if (this.#next.get(key) === flight) this.#next.delete(key)
+    listed(this.#bare, key, flight)
+  }
+
+  #landed(key: string) {
+    return (flight: Flight<Value>) => {
+      for (const flights of [this.#leased, this.#bare]) if (flights.get(key) === flight) flights.delete(key)
+    }
+  }
+}
+
+function listed<Value>(flights: Map<string, Flight<Value>>, key: string, flight: Flight<Value>): Flight<Value> {
+  flights.set(key, flight)
+  return flight
+}
+
+function joinable<Value>(flight: Flight<Value> | undefined): Flight<Value> | null {
+  return flight === undefined || flight.isAbandoned ? null : flight
 }

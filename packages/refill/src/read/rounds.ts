@@ -1,20 +1,20 @@
-import { decodePayload, floorOf, judge, type Terms, type View } from '@tidemark/guard'
-import { after, maxPosition, ORIGIN, type Position, satisfies } from '@tidemark/protocol'
+import { decodePayload, judge, type Terms } from '@tidemark/guard'
+import { ORIGIN, type Position, satisfies } from '@tidemark/protocol'
 import { lookAround, NOTHING_SEEN, type WideSight } from '../dependencies/dependency-look.ts'
 import type { Read } from '../memory/copies.ts'
 import { type Loaded, LoadFailure } from '../sources/labelled-load.ts'
 import { dueAt } from '../value/early-refresh.ts'
 import { Answers, type Reading, type Unproven } from './answer.ts'
+import { BareLoads } from './bare-loads.ts'
 import { isExpired } from './expiry.ts'
-import { type Brought, Flight, Flights, Interest } from './flights.ts'
+import { type Brought, type Flight, Flights, Interest } from './flights.ts'
 import type { Inquiry, Wanted } from './inquiry.ts'
 import { judgeJoined, judgeLoaded, type ReadDoubt } from './judge-loaded.ts'
+import { inLoads } from './keys-per-load.ts'
 import type { KeyspaceScope } from './keyspace-scope.ts'
 import { look, lookAtViews } from './look.ts'
 import { type DependenciesOf, type LoadAll, Refill } from './refill.ts'
-
-/** Most keys of one load. */
-const KEYS_PER_LOAD = 500
+import { mostShown, shownByPrimary } from './shown-by-primary.ts'
 
 /** A key in a round: what was seen of it, and why that is of no use. */
 interface Case {
@@ -37,11 +37,15 @@ export class Rounds<Value> {
   readonly #answers: Answers<Value>
   readonly #refill: Refill<Value>
   readonly #flights = new Flights<Value>()
+  readonly #bareLoads: BareLoads<Value>
 
   constructor(scope: KeyspaceScope, loadAll: LoadAll<Value>, dependenciesOf: DependenciesOf<Value>) {
     this.#scope = scope
     this.#answers = new Answers(scope)
     this.#refill = new Refill(scope, loadAll, dependenciesOf)
+    this.#bareLoads = new BareLoads(this.#flights, async (errands, shown, signal) => {
+      for (const some of inLoads(errands)) await this.#refill.bare(some, shown, signal)
+    })
   }
 
   /** Each key once. Rejects with the failure of the first key that fails. */
@@ -178,42 +182,37 @@ export class Rounds<Value> {
       flight: this.#flights.begin(one.wanted.key, false, interest),
     }))
     const run = async () => {
-      for (const some of chunksOf(errands)) await this.#refill.underLeases(some, terms, interest.signal)
+      for (const some of inLoads(errands)) await this.#refill.underLeases(some, terms, interest.signal)
     }
     if (errands.length > 0) void run()
     return errands.map((errand) => errand.flight)
   }
 
-  /** One load for all of them. A session's begins after its write, so it joins nobody's; nor does a bypass. */
+  /** One load for all of them. */
   #loadedBare(inquiry: Inquiry, cases: readonly Case[]): Promise<Step<Value>[]> {
-    const { terms, isBypass } = inquiry
-    const isAlone = isBypass || terms.demand !== null
-    const found = cases.map((one) => (isAlone ? null : this.#flights.find(one.wanted.key, false)))
-    const joined = found.map((flight) => (flight?.isBare ? flight : null))
-    const interest = new Interest()
-    const errands = cases.flatMap(({ wanted, sight }, i) => {
-      if (joined[i]) return []
-      const flight = isAlone ? new Flight<Value>(true, interest) : this.#flights.begin(wanted.key, true, interest)
-      return [{ wanted, sight, mayWait: false, flight }]
-    })
-    const shown = isBypass ? mostShown(cases, terms.keyspace) : null
-    const run = async () => {
-      for (const some of chunksOf(errands)) await this.#refill.bare(some, shown, interest.signal)
-    }
-    if (errands.length > 0) void run()
-    const led = errands.values()
+    const shown = inquiry.isBypass
+      ? mostShown(
+          cases.map((one) => one.sight.view),
+          inquiry.terms.keyspace,
+        )
+      : null
+    const boarded = this.#bareLoads.board(cases, inquiry, shown)
     return Promise.all(
       cases.map((one, i) => {
-        const flight = joined[i]
-        return flight
-          ? this.#land(inquiry, one, flight, judgeJoined)
-          : this.#land(inquiry, one, led.next().value!.flight, judgeLoaded)
+        const { flight, isSince, isLed } = boarded[i]!
+        return this.#land(inquiry, one, flight, isSince ? judgeLoaded : judgeJoined, isLed)
       }),
     )
   }
 
-  /** @param judgeIt `judgeLoaded` for who began the flight, `judgeJoined` for who joined it */
-  async #land(inquiry: Inquiry, one: Case, flight: Flight<Value>, judgeIt: typeof judgeLoaded): Promise<Step<Value>> {
+  /** @param judgeIt `judgeLoaded` for who came before it began, `judgeJoined` for who joined; @param isLed it is this call's */
+  async #land(
+    inquiry: Inquiry,
+    one: Case,
+    flight: Flight<Value>,
+    judgeIt: typeof judgeLoaded,
+    isLed = judgeIt === judgeLoaded,
+  ): Promise<Step<Value>> {
     const brought = await flight.wait(inquiry.budget)
     if (brought === null) return this.#answers.outOfTime(inquiry, asked(one))
     switch (brought.code) {
@@ -221,7 +220,7 @@ export class Rounds<Value> {
         return this.#judged(inquiry, one, brought, judgeIt)
       case 'failed': {
         // Who joined a load of several keys did not ask for the others: he loads his own.
-        if (brought.isShared && judgeIt === judgeJoined) return againUntil(inquiry.leaseDeadline)
+        if (brought.isShared && !isLed) return againUntil(inquiry.leaseDeadline)
         return this.#answers.failed(inquiry, asked(one), brought.error)
       }
       case 'unleased':
@@ -281,23 +280,6 @@ function againUntil(deadline: number): 'again' | 'bare' {
   return performance.now() < deadline ? 'again' : 'bare'
 }
 
-function chunksOf<T>(all: readonly T[]): T[][] {
-  return Array.from({ length: Math.ceil(all.length / KEYS_PER_LOAD) }, (_, i) =>
-    all.slice(i * KEYS_PER_LOAD, (i + 1) * KEYS_PER_LOAD),
-  )
-}
-
-/** As a lease would grant it (protocol 6.2): all that it covers is visible on the primary by now (I5). */
-function shownByPrimary(view: View | null, keyspace: string): Position | null {
-  if (view === null || view.gap !== undefined) return null
-  return maxPosition(floorOf(view, keyspace), maxPosition(view.watermark, after(view.newest)))
-}
-
-function mostShown(cases: readonly Case[], keyspace: string): Position | null {
-  const shown = cases.flatMap(({ sight }) => shownByPrimary(sight.view, keyspace) ?? [])
-  return shown.length === 0 ? null : maxPosition(ORIGIN, ...shown)
-}
-
 /** Whether looking again may show a labelled load to be fresh, and there is time to. */
 function mayPass(doubt: ReadDoubt, { loadedAt }: Loaded<unknown>, inquiry: Inquiry): boolean {
   const now = performance.now()
@@ -314,6 +296,4 @@ function mayPass(doubt: ReadDoubt, { loadedAt }: Loaded<unknown>, inquiry: Inqui
   }
 }
 
-function causeOf(error: unknown): unknown {
-  return error instanceof LoadFailure ? error.cause : error
-}
+const causeOf = (error: unknown) => (error instanceof LoadFailure ? error.cause : error)
