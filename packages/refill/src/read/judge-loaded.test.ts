@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import type { Demand, Terms, View } from '@tidemark/guard'
 import { ORIGIN, position, version } from '@tidemark/protocol'
+import fc from 'fast-check'
 import type { Loaded } from '../sources/labelled-load.ts'
 import type { Standing } from '../sources/standing.ts'
 import { judgeJoined, judgeLoaded } from './judge-loaded.ts'
@@ -171,4 +172,50 @@ describe('what another reader’s flight brought', () => {
     expect(joined(REPLICA, { announcedEpoch: 2 })).toEqual(doubts('unannounced'))
     expect(joined({ ...REPLICA, standing: null })).toEqual(doubts('unannounced'))
   })
+})
+
+// Of three epochs, in which positions are as often ahead of each other as behind.
+const anyAt = fc.tuple(fc.nat(9), fc.nat(2)).map(([tens, epoch]) => at(tens * 10, epoch))
+const anyLoad = fc
+  .record({
+    ends: fc.tuple(anyAt, anyAt),
+    isLabelled: fc.boolean(),
+    isPrimary: fc.boolean(),
+    epoch: fc.nat(2),
+    age: fc.nat(2_000),
+  })
+  .map(({ ends, isLabelled, isPrimary, epoch, age }): Loaded<unknown> => {
+    const [low, high] = ends.sort()
+    const standing = { ...STANDING, role: isPrimary ? 'primary' : 'replica', epoch } as const
+    return {
+      value: 1,
+      label: isLabelled ? { low: low!, high: high! } : null,
+      loadedAt: isPrimary ? NOW - age : null,
+      standing,
+    }
+  })
+const anyCase = fc.record({
+  loaded: anyLoad,
+  view: fc.option(fc.record({ watermark: anyAt, beat: fc.integer({ min: NOW - 2_000, max: NOW }) }), { freq: 9 }),
+  demand: fc.option(fc.record({ own: anyAt, seen: anyAt })),
+  announcedEpoch: fc.nat(2),
+})
+
+test('I7 for every load, view, session and epoch: who joined a flight is shown nothing that who began it would not be', () => {
+  const shown = { began: 0, joined: 0 }
+  fc.assert(
+    fc.property(anyCase, ({ loaded, view, demand, announcedEpoch }) => {
+      const terms = { ...TERMS, demand, announcedEpoch }
+      const known = view && { ...VIEW, floors: {}, ...view }
+      const [began, joined] = [judgeLoaded, judgeJoined].map((judge) => judge(known, loaded, terms, NOW))
+      if (began!.fresh) shown.began++
+      if (!joined!.fresh) return
+      shown.joined++
+      expect(joined).toEqual(began)
+      expect(loaded.standing!.epoch).toBeGreaterThanOrEqual(announcedEpoch)
+    }),
+    { numRuns: 3_000 },
+  )
+  expect(shown.joined).toBeGreaterThan(100)
+  expect(shown.began).toBeGreaterThan(shown.joined)
 })
