@@ -44,6 +44,7 @@ export class Cache<Params extends Readonly<Record<string, KeyValue>>, Value> {
   readonly #refill: Refill<Value>
 
   constructor(host: CacheHost, keyspace: Keyspace, options: CacheOptions<Params, Value>) {
+    checkOptions(keyspace, options)
     if (options.dependsOn) checkMayDepend(keyspace)
     this.#host = host
     this.#keyspace = keyspace
@@ -100,6 +101,14 @@ export class Cache<Params extends Readonly<Record<string, KeyValue>>, Value> {
     const key = keyFor(this.#keyspace.template, params)
     return { key, params, guard: this.#host.guardOf(key) }
   }
+}
+
+function checkOptions({ name }: Keyspace, { load, loadMany, dependsOn }: CacheOptions<never, unknown>): void {
+  const isLoad = typeof load === 'function'
+  const mistaken = Object.entries({ loadMany, dependsOn }).filter(([, one]) => one && typeof one !== 'function')
+  if (isLoad && mistaken.length === 0) return
+  const what = [...(isLoad ? [] : ['load']), ...mistaken.map(([option]) => option)].join(', ')
+  throw new TidemarkError('CONFIG_INVALID', `of the cache of keyspace ${name} must be a function: ${what}`)
 }
 
 function loaderOf<Params, Value>(keyspace: Keyspace, options: CacheOptions<Params, Value>): LoadAll<Value> {

@@ -44,8 +44,25 @@ export interface Inquiry {
   readonly watermarkDeadline: number
 }
 
-/** Throws the signal's reason when it is aborted already, and CONFIG_INVALID for a bound that bounds nothing. */
+const OPTIONS: Readonly<Record<keyof ReadOptions, readonly unknown[] | null>> = {
+  consistency: [undefined, 'strong', 'contract', 'any'],
+  whenUnprovable: [undefined, 'serve-stale', 'fail', 'route'],
+  ...{ session: null, signal: null, maxStalenessMs: null, mayRoute: null },
+}
+
+/** Misspelt, a wish for `strong` would be none. */
+function checkOptions(options: ReadOptions): void {
+  for (const name in options) {
+    const known = Object.hasOwn(OPTIONS, name) ? OPTIONS[name as keyof ReadOptions] : []
+    if (known === null || known.includes(options[name as keyof ReadOptions])) continue
+    const what = known.length === 0 ? 'is no option of a read' : `of a read is one of ${known.slice(1).join(', ')}`
+    throw new TidemarkError('CONFIG_INVALID', `${name} ${what}`)
+  }
+}
+
+/** Throws the signal's reason when it is aborted already, and CONFIG_INVALID for what is no option or bounds nothing. */
 export async function inquire(scope: KeyspaceScope, options: ReadOptions): Promise<Inquiry> {
+  checkOptions(options)
   const { timings, source, route } = scope.host
   const { name, contract } = scope.keyspace
   const { session, signal, consistency = 'contract', maxStalenessMs = contract.maxStalenessMs } = options
