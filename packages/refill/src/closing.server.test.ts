@@ -48,3 +48,18 @@ test('closing waits for what is loaded behind a reader, which is stored then', a
   expect(await other.read({ id: 1 })).toMatchObject({ from: 'redis', freshness: 'fresh', value: { cents: 2499 } })
   await tidemark.close() // once more is no mistake
 })
+
+test('closing waits no longer than a call may take for what hangs behind a reader', async () => {
+  await using shop = await ShopContext.open(REFRESHED)
+  await shop.trust()
+  await (await shop.open()).cache('product', { load }).get({ id: 1 })
+  await shop.invalidate(1, await shop.setPrice(1, 2499))
+  const { promise: held, resolve: letGo } = Promise.withResolvers<void>()
+  const tidemark = await shop.open({ timings: { readMs: 500, loadMs: 60_000 } })
+  await tidemark.cache('product', { load: (db, params) => held.then(() => load(db, params)) }).read({ id: 1 })
+  const start = performance.now()
+  await tidemark.close()
+  expect(performance.now() - start).toBeLessThan(5_000)
+  letGo()
+  await tidemark.close()
+})
