@@ -7,11 +7,11 @@ import { expectBounded } from './trouble-expectations.ts'
 const PHASE_MS = 800
 
 test.each([
-  [oneServer, ['stopped', 'paused', 'read-only']],
-  [farServer, ['slow']],
+  { names: ['stopped', 'paused', 'read-only'], open: oneServer },
+  { names: ['slow'], open: farServer },
 ])(
-  'I7 calls are bounded, and so is the primary’s load: %p while it is %j',
-  async (open, names) => {
+  'I7 calls are bounded, and so is the primary’s load, while Redis is $names',
+  async ({ names, open }) => {
     await using resources = new AsyncDisposableStack()
     const redis = await open(resources)
     const troubles = redis.troubles.filter(({ name }) => names.includes(name))
