@@ -55,6 +55,7 @@ test('closing waits no longer than a call may take for what hangs behind a reade
   await (await shop.open()).cache('product', { load }).get({ id: 1 })
   await shop.invalidate(1, await shop.setPrice(1, 2499))
   const { promise: held, resolve: letGo } = Promise.withResolvers<void>()
+  using _ = { [Symbol.dispose]: letGo }
   const tidemark = await shop.open({ timings: { readMs: 500, loadMs: 60_000 } })
   await tidemark.cache('product', { load: (db, params) => held.then(() => load(db, params)) }).read({ id: 1 })
   const start = performance.now()
