@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals'
 import { waitUntil } from '@tidemark/local'
-import { lsnOf, version } from '@tidemark/protocol'
+import { covers, lsnOf, version } from '@tidemark/protocol'
 import type { Connection } from '../sources/database.ts'
 import { RefillEvents } from '../testing/refill-events.ts'
 import { PRODUCT, type Product, ShopContext } from '../testing/shop-context.ts'
@@ -184,11 +184,15 @@ test('I7 a flight is judged by what was known when it began: a session that join
   await waitUntil('the first load has read', () => read === 1, { timeoutMs: 20_000 })
   const session = tidemark.session()
   await session.write((db) => db.query('update product set cents = 2499 where id = 1'))
-  await shop.invalidate(1, version(1, lsnOf(await shop.here()) - 1n))
+  const written = version(1, lsnOf(await shop.here()) - 1n)
+  await shop.invalidate(1, written)
   await shop.beat()
+  await session.demand() // what it asks the primary for once is known then
   const own = product.read({ id: 1 }, { session })
   for (let looks = 0; looks < 3; looks++) await shop.redis.ping() // on its connection: then it has looked, and waits
   letGo()
-  expect(await first).toMatchObject({ value: { cents: 1999 } })
+  const { value, position: reached } = await first
+  expect(value).toMatchObject({ cents: 1999 })
+  expect(covers(reached!, written)).toBe(false)
   expect(await own).toMatchObject({ freshness: 'fresh', value: { cents: 2499 } })
 })
