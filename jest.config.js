@@ -21,7 +21,13 @@ export default {
     {
       ...shared,
       displayName: 'unit',
-      roots: ['<rootDir>/packages', '<rootDir>/services', '<rootDir>/infra', '<rootDir>/test/mutants'],
+      roots: [
+        '<rootDir>/packages',
+        '<rootDir>/services',
+        '<rootDir>/infra',
+        '<rootDir>/test/model',
+        '<rootDir>/test/mutants',
+      ],
       testMatch: ['**/*.test.ts'],
       testPathIgnorePatterns: ['/node_modules/', '\\.server\\.test\\.ts$', LONG],
     },

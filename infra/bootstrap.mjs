@@ -17,6 +17,7 @@ const commands = {
   demo: [...quiet, join(root, 'infra/demo/src/main.ts')],
   test: [...quiet, '--experimental-vm-modules', join(root, 'node_modules/jest/bin/jest.js')],
   bench: [...quiet, join(root, 'test/bench/main.ts')],
+  model: [...quiet, '--max-old-space-size=12288', join(root, 'test/model/main.ts')],
   mutants: [...quiet, join(root, 'test/mutants/main.ts')],
   servers: [...quiet, join(root, 'infra/local/src/main.ts')],
   tidemark: [...quiet, join(root, 'services/cli/src/main.ts')],

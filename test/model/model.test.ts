@@ -1,0 +1,21 @@
+import { describe, expect, test } from '@jest/globals'
+import { explore } from './exploration.ts'
+import { MUTANTS, type MutantName } from './mutants.ts'
+import { BRIEF } from './scopes.ts'
+
+// The worlds of a second; `npm run model` explores all.
+
+describe('I1 to I7 hold in every state of', () => {
+  test.each(['update', 'session'] as const)('the world of %s', (scope) => {
+    const { breach, trace, isWhole } = explore(BRIEF[scope])
+    expect({ breach, trace, isWhole }).toEqual({ breach: null, trace: [], isWhole: true })
+  })
+})
+
+describe('the protocol does not hold where', () => {
+  test.each(Object.entries(MUTANTS).filter(([, { scope }]) => scope === 'update'))('%s', (name, { scope, breaks }) => {
+    const { breach, trace } = explore(BRIEF[scope], name as MutantName)
+    expect(breach?.invariant).toBe(breaks)
+    expect(trace.length).toBeGreaterThan(0)
+  })
+})
