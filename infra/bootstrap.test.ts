@@ -119,5 +119,5 @@ test('SIGTERM and, without a terminal, SIGINT are passed on, once each', async (
 test('an unknown command is answered with those there are', async () => {
   const { stderr, ended } = bootstrap('deploy')
   expect(await ended).toEqual([1, null])
-  expect(await stderr).toContain('demo|test|bench|servers|tidemark')
+  expect(await stderr).toContain('demo|test|bench|model|mutants|servers|tidemark')
 })

@@ -113,12 +113,11 @@ describe('a value that is held', () => {
     expect(any).toMatchObject({ from: 'memory', freshness: 'stale', doubt: 'too-old' })
   })
 
-  test('goes when Tidemark is closed, and reads go on from Redis', async () => {
+  test('is handed to nobody once Tidemark is closed', async () => {
     await using app = await HoldingApp.open()
     await app.hold(1)
     await app.tidemark.close()
-    expect(await app.product.read({ id: 1 })).toMatchObject({ from: 'redis', freshness: 'fresh' })
-    expect(await app.product.read({ id: 1 })).toMatchObject({ from: 'redis', freshness: 'fresh' })
+    await expect(app.product.read({ id: 1 })).rejects.toMatchObject({ code: 'CLOSED' })
   })
 })
 
