@@ -1,17 +1,16 @@
 import { type Breach, ofState, ofStep } from './claims.ts'
 import type { MutantName } from './mutants.ts'
+import { normal } from './normal-form.ts'
 import { postgresSteps } from './postgres.ts'
 import { publisherSteps } from './publisher.ts'
 import { refillSteps } from './refill.ts'
 import { regionSteps } from './region.ts'
 import { Rules, type Scope, type Steps } from './rules.ts'
 import { type Partition, position, type Server, type State, type Topic } from './state.ts'
-import { normal, StateSet } from './state-set.ts'
+import { StateSet } from './state-set.ts'
 
 export interface Explored {
   readonly states: number
-  /** Whether that is all there are. */
-  readonly isWhole: boolean
   /** Steps from the beginning to the furthest state. */
   readonly deepest: number
   readonly breach: Breach | null
@@ -19,7 +18,7 @@ export interface Explored {
   readonly trace: readonly string[]
 }
 
-export function beginning(scope: Scope): State {
+function beginning(scope: Scope): State {
   const server: Server = { timeline: 1, log: [], visible: 0, says: 0 }
   const start = position(1, 0)
   const topic: Topic = { base: 0, records: [], sent: 0, floor: 0, told: 0 }
@@ -55,7 +54,7 @@ export function beginning(scope: Scope): State {
   }
 }
 
-export function* steps(s: State, rules: Rules): Steps<State> {
+function* steps(s: State, rules: Rules): Steps<State> {
   yield* postgresSteps(s, rules)
   yield* publisherSteps(s, rules)
   yield* regionSteps(s, rules)
@@ -63,12 +62,12 @@ export function* steps(s: State, rules: Rules): Steps<State> {
 }
 
 /** Every state that can be reached, nearest first, until a claim does not hold. */
-export function explore(scope: Scope, broken: MutantName | null = null, limit = Number.POSITIVE_INFINITY): Explored {
+export function explore(scope: Scope, broken: MutantName | null = null): Explored {
   const rules = new Rules(scope, broken)
   const seen = new StateSet()
   // By state: the one it came from, and which of its steps that was.
   const [parents, taken]: [number[], number[]] = [[-1], [0]]
-  // What the last round found: the states two rounds back are known by their names alone.
+  // What the last round found. Of all before it the set holds no more than that they were.
   let frontier: { state: State; place: number }[] = [{ state: beginning(scope), place: 0 }]
   seen.add(frontier[0]!.state)
   let deepest = 0
@@ -84,15 +83,13 @@ export function explore(scope: Scope, broken: MutantName | null = null, limit = 
         parents.push(place)
         taken.push(step)
         breach ??= ofState(then, rules).next().value ?? undefined
-        if (breach)
-          return { states: seen.size, isWhole: false, deepest, breach, trace: traced(scope, rules, parents, taken) }
+        if (breach) return { states: seen.size, deepest, breach, trace: traced(scope, rules, parents, taken) }
         next.push({ state: then, place: parents.length - 1 })
       }
-      if (seen.size > limit) return { states: seen.size, isWhole: false, deepest, breach: null, trace: [] }
     }
     frontier = next
   }
-  return { states: seen.size, isWhole: true, deepest, breach: null, trace: [] }
+  return { states: seen.size, deepest, breach: null, trace: [] }
 }
 
 function traced(scope: Scope, rules: Rules, parents: readonly number[], taken: readonly number[]): string[] {

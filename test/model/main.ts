@@ -8,6 +8,8 @@ import { BRIEF, LONG } from './scopes.ts'
 const [what] = process.argv.slice(2)
 const tell = (line: string) => process.stdout.write(`${line}\n`)
 
+const numbered = (lines: readonly string[]) => lines.map((line, i) => `  ${i + 1}. ${line}`).join('\n')
+
 function explored(name: string, scope: Scope, broken: MutantName | null = null): Explored {
   const began = performance.now()
   const found = explore(scope, broken)
@@ -24,7 +26,7 @@ function worlds(scopes: Record<string, Scope>): void {
     const { breach, trace } = explored(name, scope)
     if (!breach) continue
     process.exitCode = 1
-    tell([...trace, breach.how].map((line, i) => `  ${i + 1}. ${line}`).join('\n'))
+    tell(numbered([...trace, breach.how]))
   }
 }
 
@@ -33,8 +35,7 @@ function mutants(names: readonly MutantName[]): void {
     const { section, scope, breaks } = MUTANTS[name]
     const { breach, trace } = explored(`${section.padEnd(7)} ${name}`, BRIEF[scope], name)
     if (breach?.invariant !== breaks) process.exitCode = 1
-    if (names.length === 1)
-      tell([...trace, breach?.how ?? 'nothing goes wrong'].map((line, i) => `  ${i + 1}. ${line}`).join('\n'))
+    if (names.length === 1) tell(numbered([...trace, breach?.how ?? 'nothing goes wrong']))
   }
 }
 

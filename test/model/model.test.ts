@@ -7,8 +7,9 @@ import { BRIEF } from './scopes.ts'
 
 describe('I1 to I7 hold in every state of', () => {
   test.each(['update', 'session'] as const)('the world of %s', (scope) => {
-    const { breach, trace, isWhole } = explore(BRIEF[scope])
-    expect({ breach, trace, isWhole }).toEqual({ breach: null, trace: [], isWhole: true })
+    const { breach, trace, states } = explore(BRIEF[scope])
+    expect({ breach, trace }).toEqual({ breach: null, trace: [] })
+    expect(states).toBeGreaterThan(10_000) // a world in which nothing can happen would hold, too
   })
 })
 

@@ -1,9 +1,9 @@
 import { expect, test } from '@jest/globals'
 import pg from 'pg'
+import type { TidemarkOptions } from './options.ts'
 import type { ReadOptions } from './read/inquiry.ts'
 import type { Connection } from './sources/database.ts'
 import { PRODUCT, type Product, ShopContext } from './testing/shop-context.ts'
-import type { TidemarkOptions } from './tidemark.ts'
 
 // What is got wrong first: it works, or says what is wrong, and in no case waits for ever.
 

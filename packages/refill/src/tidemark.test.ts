@@ -2,9 +2,10 @@ import { describe, expect, test } from '@jest/globals'
 import type { RedisClient } from '@tidemark/guard'
 import { waitUntil } from '@tidemark/local'
 import { defineSource, type ErrorCode, isTidemarkError, position } from '@tidemark/protocol'
+import type { TidemarkOptions } from './options.ts'
 import type { TokenKey } from './session/token.ts'
 import { SilentPool, UnreachablePool } from './testing/scripted-pools.ts'
-import { openTidemark, type TidemarkOptions } from './tidemark.ts'
+import { openTidemark } from './tidemark.ts'
 
 const source = defineSource({
   name: 'shop',

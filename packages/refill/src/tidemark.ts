@@ -21,8 +21,6 @@ import { Sources } from './sources/sources.ts'
 import { standingStatement } from './sources/standing.ts'
 import { ValueCodec } from './value/value-codec.ts'
 
-export type { TidemarkOptions } from './options.ts'
-
 /** The app's side of one source in one region. */
 export class Tidemark<Keys extends Readonly<Record<string, string>> = Readonly<Record<string, string>>>
   implements AsyncDisposable

@@ -1,32 +1,26 @@
 import assert from 'node:assert/strict'
 import { isDeepStrictEqual } from 'node:util'
 import { expect } from '@jest/globals'
-import { type Position, position, type Version } from '@tidemark/protocol'
 import { Feed, type News } from '../feed.ts'
 import { decodeFeedMessage, type FeedMessage } from '../feed-message.ts'
 import type { Batch, Outcome, Repair, Update } from '../guard.ts'
 import type { Loss } from '../partition-feed.ts'
 import { Copies } from './copies.ts'
 import type { FeedTap } from './feed-tap.ts'
-import { type Id, KEYS, KEYSPACES, type Operation, type Step } from './operation.ts'
+import { type Id, KEYS, KEYSPACES, type Operation } from './operation.ts'
 import { leaseId, PARTITION, type PartitionContext } from './partition-context.ts'
 import { type PartitionState, stateInModel, stateInRedis, TTL_STEP_MS } from './partition-state.ts'
-import { epochIn, type ModelMessage, type ModelValue, type Point, pointOf, ReferenceModel } from './reference-model.ts'
+import { PublisherLog, positionOf, versionOf } from './publisher-log.ts'
+import { type ModelMessage, type ModelValue, type Point, pointOf, ReferenceModel } from './reference-model.ts'
 
 /** So few that generations rotate all the time. */
 const PER_GENERATION = 3
 const LIMITS = { perGeneration: PER_GENERATION, generationMs: 100 * TTL_STEP_MS }
 /** Longer than the test. */
 const SILENCE_MS = 3_600_000
-const FIRST_LSN = 1_000n
 const FOREIGN = 'f'.repeat(16)
-const LSN_BITS = (1n << 64n) - 1n
 /** Where cell.lua keeps the end of a lease. */
 const LEASE_END_AT = 80
-
-const positionOf = (point: Point): Position => position(epochIn(point), point & LSN_BITS)
-const versionOf = (point: Point): Version => positionOf(point) as string as Version
-const point = (epoch: number, lsn: bigint): Point => (BigInt(epoch) << 64n) | lsn
 
 /**
  * Redis and the reference model side by side: each operation is done to both, and answers and whole states must agree
@@ -41,9 +35,7 @@ export class Twins {
   readonly #model = new ReferenceModel()
   /** How often each answer was given, over all. */
   readonly #answers: Map<string, number>
-  /** The publisher's side: epoch and end of the log. */
-  #epoch = 1
-  #lsn = FIRST_LSN
+  readonly #log = new PublisherLog()
   readonly #leases = new Map<string, string[]>()
   #count = 0
   /** Key → newest version applied since the partition was last set going. */
@@ -140,18 +132,16 @@ export class Twins {
 
   /** An epoch is announced by the log alone. */
   async #replay(operation: Operation & { kind: 'replay' }): Promise<void> {
-    const end = point(this.#epoch, this.#lsn)
-    const there = ({ by, epochs }: Step) => end + BigInt(by) + (BigInt(Math.max(epochs, -this.#epoch)) << 64n)
     const start =
       operation.epochStart === 'none'
         ? null
-        : positionOf(operation.epochStart === 'old' ? there({ by: 1, epochs: -1 }) : end)
+        : positionOf(operation.epochStart === 'old' ? this.#log.near({ by: 1, epochs: -1 }) : this.#log.end)
     const repair: Repair = {
       epochStart: start,
-      floors: operation.floors.map((f) => ({ keyspace: f.keyspace, position: positionOf(there(f.at)) })),
+      floors: operation.floors.map((f) => ({ keyspace: f.keyspace, position: positionOf(this.#log.near(f.at)) })),
       events: operation.events.map((e) => ({
         key: e.key,
-        version: versionOf(there(e.at)),
+        version: versionOf(this.#log.near(e.at)),
         retainStaleMs: e.retainSteps * TTL_STEP_MS,
       })),
     }
@@ -165,17 +155,17 @@ export class Twins {
   #batchOf(operation: Operation & { kind: 'apply' }): Batch {
     const here = this.#model.view?.offset ?? 0n
     const from = operation.from === 'here' ? here : operation.from === 'above' ? here + 2n : here - 1n
-    const epochStart = this.#epochStartOf(operation.epochStart)
-    const floors = operation.floors.map((f) => ({ keyspace: f.keyspace, position: positionOf(this.#log(f.at)) }))
+    const epochStart = this.#log.epochStart(operation.epochStart)
+    const floors = operation.floors.map((f) => ({ keyspace: f.keyspace, position: positionOf(this.#log.reach(f.at)) }))
     const events = operation.events.map((e) => ({
       key: e.key,
-      version: versionOf(this.#log(e.at)),
+      version: versionOf(this.#log.reach(e.at)),
       retainStaleMs: e.retainSteps * TTL_STEP_MS,
       ...(e.updates ? { update: this.#updateOf(e.key) } : {}),
     }))
     const watermark = operation.watermark && {
-      position: positionOf(this.#log(operation.watermark)),
-      beatMs: Number(this.#lsn),
+      position: positionOf(this.#log.reach(operation.watermark)),
+      beatMs: this.#log.beat,
     }
     return {
       from: from < 0n ? here + 1n : from,
@@ -190,23 +180,6 @@ export class Twins {
   #updateOf(key: string): Update {
     const payload = Buffer.from(`u${++this.#count}`)
     return { keyspace: KEYSPACES[key]!, payload, ttlMs: ((this.#count % 3) + 1) * TTL_STEP_MS }
-  }
-
-  #epochStartOf(which: 'none' | 'new' | 'again' | 'old'): Position | null {
-    if (which === 'none') return null
-    if (which === 'again') return positionOf(point(this.#epoch, this.#lsn))
-    if (which === 'old') return positionOf(point(Math.max(0, this.#epoch - 1), this.#lsn + 1n))
-    this.#epoch += 1
-    // A new history may start below the end of the one that was abandoned.
-    this.#lsn -= 2n
-    return positionOf(point(this.#epoch, this.#lsn))
-  }
-
-  /** A point near the end of the log, which grows to it if it lies beyond in the present epoch. */
-  #log({ by, epochs }: Step): Point {
-    const lsn = this.#lsn + BigInt(by)
-    if (epochs === 0 && lsn > this.#lsn) this.#lsn = lsn
-    return point(Math.max(0, this.#epoch + epochs), lsn)
   }
 
   async #lease({ key, sees, again, ttlSteps }: Operation & { kind: 'lease' }): Promise<void> {
@@ -264,7 +237,7 @@ export class Twins {
   }
 
   #labelBase({ key, base }: Operation & { kind: 'fill' }): Point {
-    const end = point(this.#epoch, this.#lsn)
+    const { end } = this.#log
     const { view } = this.#model
     const required = view && !view.gap ? this.#model.required(key, KEYSPACES[key]!) : end
     if (base === 'required') return required > 10n ? required : end
@@ -281,7 +254,7 @@ export class Twins {
     const another = offset === null ? 5n : offset + 1n
     const expected = operation.expected === 'what is there' ? offset : operation.expected === 'another' ? another : null
     const next = (offset ?? 0n) + BigInt(operation.skipped)
-    const epoch = operation.epochs === null ? 0 : Math.max(0, this.#epoch + operation.epochs)
+    const epoch = operation.epochs === null ? 0 : this.#log.epochBy(operation.epochs)
     const declared = await this.#ctx.guard.declareGap(next, `gap ${next}`, expected, epoch)
     expect(declared).toBe(this.#model.declareGap(next, `gap ${next}`, expected, epoch))
     this.#tally(`declareGap ${declared}`)

@@ -44,10 +44,14 @@ export interface Inquiry {
   readonly watermarkDeadline: number
 }
 
+/** What each may be; null where that is not one of a few words. */
 const OPTIONS: Readonly<Record<keyof ReadOptions, readonly unknown[] | null>> = {
   consistency: [undefined, 'strong', 'contract', 'any'],
   whenUnprovable: [undefined, 'serve-stale', 'fail', 'route'],
-  ...{ session: null, signal: null, maxStalenessMs: null, mayRoute: null },
+  session: null,
+  signal: null,
+  maxStalenessMs: null,
+  mayRoute: null,
 }
 
 /** Misspelt, a wish for `strong` would be none. */

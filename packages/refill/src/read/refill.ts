@@ -46,6 +46,9 @@ export interface Leased<E extends Seen = Seen> {
   readonly answer: Granted
 }
 
+/** Most keys of one load. */
+const KEYS_PER_LOAD = 500
+
 /**
  * Refills many keys at once (protocol 6.2–6.4): the leases of all, ONE load for those that were granted, a fill each. The
  * load requires the most that any key requires and is labelled by the most that any lease granted: all that this covers
@@ -64,6 +67,10 @@ export class Refill<Value> {
 
   /** Lands every flight, and never rejects. Ends: leases are waited for until leaseWaitMs, loads have loadMs. */
   async underLeases(errands: readonly Errand<Value>[], terms: Terms, signal: AbortSignal): Promise<void> {
+    for (const some of inLoads(errands)) await this.#underLeases(some, terms, signal)
+  }
+
+  async #underLeases(errands: readonly Errand<Value>[], terms: Terms, signal: AbortSignal): Promise<void> {
     const { leaseWaitMs, pollMs } = this.#scope.host.timings
     const giveUpAt = performance.now() + leaseWaitMs
     let waiting = errands.map((errand) => ({ errand, id: randomBytes(8).toString('hex') }))
@@ -84,6 +91,10 @@ export class Refill<Value> {
 
   /** Without Redis, a view, or leases there is nothing to label by: the primary is asked and nothing is cached. */
   async bare(errands: readonly Errand<Value>[], shown: Position | null, signal: AbortSignal): Promise<void> {
+    for (const some of inLoads(errands)) await this.#bare(some, shown, signal)
+  }
+
+  async #bare(errands: readonly Errand<Value>[], shown: Position | null, signal: AbortSignal): Promise<void> {
     try {
       const load = this.#boundLoad(errands)
       const got = await loadInTime(
@@ -244,6 +255,13 @@ export class Refill<Value> {
     const { guard, key } = errand.wanted
     await this.#scope.redis(() => guard.release(key, id))
   }
+}
+
+/** What is to be loaded, as much as goes into one load at a time. */
+function inLoads<T>(all: readonly T[]): T[][] {
+  return Array.from({ length: Math.ceil(all.length / KEYS_PER_LOAD) }, (_, i) =>
+    all.slice(i * KEYS_PER_LOAD, (i + 1) * KEYS_PER_LOAD),
+  )
 }
 
 function isGranted<T extends { answer: LeaseResult | null }>(asked: T): asked is T & { answer: Granted } {

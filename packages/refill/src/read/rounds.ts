@@ -10,7 +10,6 @@ import { isExpired } from './expiry.ts'
 import { type Brought, type Flight, Flights, Interest } from './flights.ts'
 import type { Inquiry, Wanted } from './inquiry.ts'
 import { judgeJoined, judgeLoaded, type ReadDoubt } from './judge-loaded.ts'
-import { inLoads } from './keys-per-load.ts'
 import type { KeyspaceScope } from './keyspace-scope.ts'
 import { look, lookAtViews } from './look.ts'
 import { type DependenciesOf, type LoadAll, Refill } from './refill.ts'
@@ -43,9 +42,7 @@ export class Rounds<Value> {
     this.#scope = scope
     this.#answers = new Answers(scope)
     this.#refill = new Refill(scope, loadAll, dependenciesOf)
-    this.#bareLoads = new BareLoads(this.#flights, async (errands, shown, signal) => {
-      for (const some of inLoads(errands)) await this.#refill.bare(some, shown, signal)
-    })
+    this.#bareLoads = new BareLoads(this.#flights, (...load) => this.#refill.bare(...load))
   }
 
   /** Each key once. Rejects with the failure of the first key that fails. */
@@ -181,10 +178,7 @@ export class Rounds<Value> {
       mayWait: mayWait(one),
       flight: this.#flights.begin(one.wanted.key, false, interest),
     }))
-    const run = async () => {
-      for (const some of inLoads(errands)) await this.#refill.underLeases(some, terms, interest.signal)
-    }
-    if (errands.length > 0) void run()
+    void this.#refill.underLeases(errands, terms, interest.signal)
     return errands.map((errand) => errand.flight)
   }
 
@@ -296,4 +290,6 @@ function mayPass(doubt: ReadDoubt, { loadedAt }: Loaded<unknown>, inquiry: Inqui
   }
 }
 
-const causeOf = (error: unknown) => (error instanceof LoadFailure ? error.cause : error)
+function causeOf(error: unknown): unknown {
+  return error instanceof LoadFailure ? error.cause : error
+}

@@ -1,21 +1,9 @@
 import { expect, test } from '@jest/globals'
 import { waitUntil } from '@tidemark/local'
-import type { Connection } from '../sources/database.ts'
-import { PRODUCT, type Product, ShopContext } from '../testing/shop-context.ts'
+import { failing } from '../testing/failing-load.ts'
+import { ShopContext } from '../testing/shop-context.ts'
 
 const CONTRACT = { staleIfErrorMs: 60_000, earlyRefresh: 0 }
-
-/** A load that fails while it is told to. */
-function failing() {
-  const loading = {
-    fails: false,
-    load: async (db: Connection, { id }: { id: unknown }) => {
-      if (loading.fails) throw new Error('the load fails')
-      return (await db.query<Product>(PRODUCT, [id])).rows[0]
-    },
-  }
-  return loading
-}
 
 test('a value whose time is over is loaded anew, and served as stale when that fails', async () => {
   await using shop = await ShopContext.open({ ...CONTRACT, ttlMs: 50 })

@@ -1,10 +1,10 @@
 import { expect, test } from '@jest/globals'
 import { waitUntil } from '@tidemark/local'
 import { Redis } from 'ioredis'
+import type { TidemarkOptions } from '../options.ts'
 import type { Connection } from '../sources/database.ts'
 import { RefillEvents } from '../testing/refill-events.ts'
 import { type Product, ShopContext } from '../testing/shop-context.ts'
-import type { TidemarkOptions } from '../tidemark.ts'
 
 type Params = { readonly id: unknown }
 

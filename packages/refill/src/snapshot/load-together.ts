@@ -17,7 +17,7 @@ export type NotLoaded =
 
 export type Together = { readonly code: 'loaded'; readonly brought: readonly Arrived[] } | NotLoaded
 
-export interface LoadTerms {
+export interface TogetherTerms {
   readonly budget: Budget
   /** Whether there is time to wait for another's load. */
   readonly mayWait: boolean
@@ -33,7 +33,7 @@ export interface LoadTerms {
 export async function loadTogether(
   members: readonly SeenMember[],
   kept: readonly SeenMember[],
-  { budget, mayWait, atLeast }: LoadTerms,
+  { budget, mayWait, atLeast }: TogetherTerms,
 ): Promise<Together> {
   const startedAt = performance.now()
   const known = needOf(members, kept, atLeast)

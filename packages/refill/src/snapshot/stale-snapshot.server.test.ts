@@ -1,22 +1,10 @@
 import { expect, test } from '@jest/globals'
 import { waitUntil } from '@tidemark/local'
 import { defineSource } from '@tidemark/protocol'
-import type { Connection } from '../sources/database.ts'
 import { whileBeating } from '../testing/beating-shop.ts'
-import { PRODUCT, type Product, ShopContext } from '../testing/shop-context.ts'
+import { failing } from '../testing/failing-load.ts'
+import { type Product, ShopContext } from '../testing/shop-context.ts'
 import { openTidemark } from '../tidemark.ts'
-
-/** A load that fails while it is told to. */
-function failing() {
-  const loading = {
-    fails: false,
-    load: async (db: Connection, { id }: { id: unknown }) => {
-      if (loading.fails) throw new Error('the load fails')
-      return (await db.query<Product>(PRODUCT, [id])).rows[0]
-    },
-  }
-  return loading
-}
 
 /** Every cell is too old for this: the skew of the clocks alone is more. */
 const STRICT = { maxStalenessMs: 1 }

@@ -15,7 +15,8 @@ import {
 } from '@tidemark/protocol'
 import { Redis } from 'ioredis'
 import pg from 'pg'
-import { openTidemark, type TidemarkOptions } from '../tidemark.ts'
+import type { TidemarkOptions } from '../options.ts'
+import { openTidemark } from '../tidemark.ts'
 import type { Timings } from '../timings.ts'
 
 const SCHEMA = `
