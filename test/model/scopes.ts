@@ -34,7 +34,7 @@ const HARD = [
   'retention',
 ] as const
 
-/** Worlds of a size that is explored in seconds: each mutant breaks a claim in the one that is named for it. */
+/** Worlds of a size that is explored in seconds, two of them in minutes: each mutant breaks a claim in the one that is named for it. */
 export const BRIEF = {
   crashes: { ...SMALL, faults: 1, kinds: HARD },
   epochs: { ...SMALL, faults: 1, kinds: ['slot lost', 'promotion'] },
